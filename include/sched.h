@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler's side towards the machine; threads themselves are in <thread.h>. */
+#ifndef IKOS_SCHED_H
+#define IKOS_SCHED_H
+
+#include <types.h>
+
+/* Make the running code thread 0, "main", of CPU 0. Once, after timer_init(). */
+void sched_init(void);
+
+/* Make the running code this CPU's idle thread; it runs threads for ever. Interrupts are off. */
+_Noreturn void sched_start_cpu(void);
+
+/* This CPU's timer expired. Called at the end of the interrupt, interrupts off. */
+void sched_tick(void);
+
+/* Let an idle CPU run what became ready. Called at the end of interrupts, interrupts off. */
+void sched_preempt(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel threads: preemptive, round robin, on all CPUs.
+ *
+ * Every call here may be made from any thread. Those marked "may sleep" must not be
+ * made with interrupts off, with a spin lock held, or from an interrupt handler.
+ */
+#ifndef IKOS_THREAD_H
+#define IKOS_THREAD_H
+
+#include <list.h>
+#include <spinlock.h>
+#include <types.h>
+
+#define CPU_ANY (-1)
+
+struct thread;
+
+/*
+ * Start a thread that runs entry(arg) and ends when it returns. cpu binds it to one
+ * CPU, CPU_ANY lets it run anywhere. name is copied. Returns the thread, which the
+ * caller must thread_join(), or NULL when there is no memory for its stack.
+ */
+struct thread *thread_create(const char *name, void (*entry)(void *), void *arg, int cpu);
+
+/* Wait until the thread has ended and release it. May sleep. */
+void thread_join(struct thread *thread);
+
+/* The thread that runs on this CPU. */
+struct thread *thread_current(void);
+
+const char *thread_name(const struct thread *thread);
+
+/* The console command "ps": one line a thread. */
+void threads_print(void);
+
+/* Let another thread run, if one is ready. May sleep. */
+void thread_yield(void);
+
+/* Sleep for at least that many nanoseconds. May sleep. */
+void thread_sleep_ns(uint64_t ns);
+
+/* A queue of threads that wait for something that the lock guards. */
+struct wait_queue {
+	struct list_head waiters; /* (s) sched_lock */
+};
+
+#define WAIT_QUEUE_INIT(name)                                                                      \
+	{                                                                                          \
+		LIST_INIT((name).waiters)                                                          \
+	}
+
+void wait_queue_init(struct wait_queue *queue);
+
+/*
+ * Sleep until woken. The caller holds lock (taken with spin_lock_irqsave(), its only
+ * spin lock, of a rank below RANK_SCHED); it is released while the thread sleeps and
+ * held again on return. Wake-ups between release and sleep are not lost. Use in a
+ * loop that tests the condition again.
+ */
+void wait_on(struct wait_queue *queue, spinlock_t *lock);
+
+/* Make one or all waiters ready. Callable from interrupt handlers. */
+void wake_one(struct wait_queue *queue);
+void wake_all(struct wait_queue *queue);
+
+/*
+ * Preempt at a period drawn anew for each tick from [min_ns, max_ns] by the seed,
+ * instead of the regular tick: a repeatable search for races. (0, 0, 0) goes back.
+ */
+void sched_fuzz_ticks(uint64_t min_ns, uint64_t max_ns, uint64_t seed);
+
+#endif

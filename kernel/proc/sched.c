@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler: which thread runs where, and for how long.
+ *
+ * Threads that could run wait in one queue. A CPU that becomes free takes the first one
+ * that may run on it; a thread that has run for a tick while others wait goes to the
+ * end: round robin.
+ *
+ *	            sched_ready_locked()            chosen by a CPU
+ *	 created -----------------------> READY ---------------------> RUNNING ---> DEAD
+ *	                                  ^   ^                        |     |  ends   |
+ *	                                  |   |   yield, or its tick   |     |         v
+ *	                                  |   +------------------------+     |      joined
+ *	                                  |                                  |
+ *	                                  +------------- ASLEEP <------------+
+ *	                                    woken, or     on a wait queue or
+ *	                                    time is up    this CPU's sleepers
+ *
+ * Each CPU has an idle thread, which is in none of these queues: it runs when there is
+ * nothing else, and halts the CPU until an interrupt.
+ *
+ * Locks. sched_lock guards all of it: run queue, sleepers, wait queues, states. It is
+ * held from the moment a thread changes its own state until the CPU has switched to
+ * another stack. So a thread that others can see as READY, ASLEEP or DEAD is not running
+ * any more: nobody can start it a second time, or free its stack under its feet.
+ *
+ * The lock is taken by the thread that stops and released by the one that goes on:
+ *
+ *	thread A                                thread B
+ *	spin_lock(&sched_lock)
+ *	arch_switch(A, B)         - - - - - ->  returns from its own, earlier arch_switch()
+ *	                                        spin_unlock(&sched_lock)
+ *
+ * All paths into arch_switch() hold the lock and no other, with interrupts off, so
+ * whoever it returns to finds what its counterpart left. A new thread has no earlier
+ * arch_switch() to return from; thread_main() stands in for it and releases the lock.
+ *
+ * A wake-up is never lost. The sleeper tests its condition under the lock that guards
+ * the condition, takes sched_lock, and only then gives up the first lock (wait.c). The
+ * waker changes the condition under the first lock before it takes sched_lock to wake.
+ * So either the sleeper saw the new condition, or the waker finds it in the queue. With an
+ * idle CPU it is the same: it looks at the queue with interrupts off, and the interrupt
+ * of a waker that came later is still pending when "sti; hlt" begins to wait.
+ *
+ * Time. Each CPU has a one-shot timer, set to the nearer of two times: the end of the
+ * running thread's tick, and the wake-up of the first of the threads that fell asleep
+ * on this CPU. An idle CPU has no tick, and without sleepers no timer at all.
+ *
+ * What is left out: priorities, and a run queue for each CPU. One queue is fair and
+ * simple; its lock would be the limit on machines with many more CPUs.
+ */
+#include <cmdline.h>
+#include <panic.h>
+#include <percpu.h>
+#include <prng.h>
+#include <smp.h>
+#include <time.h>
+#include <timer.h>
+
+#include <arch/thread.h>
+
+#include "../lib/lockdep.h"
+#include "proc.h"
+
+#define NEVER UINT64_MAX
+
+struct cpu_sched {
+	struct thread idle;
+	struct list_head sleepers; /* (s) by rising wake_at */
+	uint64_t tick_at;	   /* (s) time_ns(); NEVER while idle */
+	uint64_t armed_for;	   /* (s) what the timer is set to, or NEVER */
+	uint64_t switched_at;	   /* (s) when the running thread came on */
+	struct prng prng;	   /* (s) draws ticks while fuzzing */
+};
+
+static DEFINE_PER_CPU(struct cpu_sched, cpu_sched);
+static struct thread main_thread;
+
+spinlock_t sched_lock = SPINLOCK_INIT("sched", RANK_SCHED);
+struct list_head all_threads = LIST_INIT(all_threads);
+static struct list_head run_queue = LIST_INIT(run_queue); /* (s) */
+static uint64_t idle_cpus; /* (s) bit for each CPU that halts and has not been called yet */
+static uint64_t fuzz_min_ns, fuzz_max_ns; /* (s) 0: regular ticks */
+
+static uint64_t tick_us = 4000; /* (c) */
+TUNABLE(tick_us, "sched.tick_us", 100, 1000000, "microseconds that a thread runs at a stretch");
+
+_Static_assert(MAX_CPUS <= 64, "idle_cpus has a bit for each CPU");
+
+/* ---- The timer ---------------------------------------------------------------------- */
+
+static uint64_t
+next_tick_locked(struct cpu_sched *cpu)
+{
+	if (fuzz_max_ns)
+		return fuzz_min_ns + prng_below(&cpu->prng, fuzz_max_ns - fuzz_min_ns + 1);
+	return tick_us * NSEC_PER_USEC;
+}
+
+/* Set this CPU's timer to what comes first. */
+static void
+set_timer_locked(struct cpu_sched *cpu, uint64_t now)
+{
+	uint64_t at = cpu->tick_at;
+
+	if (!list_empty(&cpu->sleepers))
+		at = MIN(at, list_first_entry(&cpu->sleepers, struct thread, link)->wake_at);
+	if (at == cpu->armed_for)
+		return;
+	cpu->armed_for = at;
+	if (at == NEVER)
+		timer_disarm();
+	else
+		timer_arm(at > now ? at - now : 0);
+}
+
+void
+sched_add_sleeper_locked(struct thread *thread, uint64_t wake_at)
+{
+	struct list_head *at;
+
+	thread->state = THREAD_ASLEEP;
+	thread->wake_at = wake_at;
+	/* Look from the end: most sleep longer than those before them. Equals stay in order. */
+	for (at = this_cpu(cpu_sched).sleepers.prev; at != &this_cpu(cpu_sched).sleepers;
+	     at = at->prev)
+		if (list_entry(at, struct thread, link)->wake_at <= wake_at)
+			break;
+	list_add(&thread->link, at);
+}
+
+static void
+wake_sleepers_locked(struct cpu_sched *cpu, uint64_t now)
+{
+	while (!list_empty(&cpu->sleepers)) {
+		struct thread *thread = list_first_entry(&cpu->sleepers, struct thread, link);
+
+		if (thread->wake_at > now)
+			return;
+		list_del(&thread->link);
+		sched_ready_locked(thread);
+	}
+}
+
+/* ---- Choosing and switching ----------------------------------------------------------- */
+
+/* The first ready thread that may run on this CPU, or NULL. */
+static struct thread *
+first_ready_locked(void)
+{
+	struct thread *thread;
+
+	list_for_each_entry (thread, &run_queue, link) {
+		if (thread->bound == CPU_ANY || thread->bound == (int)cpu_id())
+			return thread;
+	}
+	return NULL;
+}
+
+/* An idle CPU for the thread: this one, else the lowest; or -1. */
+static int
+idle_cpu_for_locked(const struct thread *thread)
+{
+	uint64_t cpus = idle_cpus;
+
+	if (thread->bound != CPU_ANY)
+		cpus &= 1ull << thread->bound;
+	if (cpus & 1ull << cpu_id())
+		return (int)cpu_id();
+	return cpus ? __builtin_ctzll(cpus) : -1;
+}
+
+/*
+ * A CPU that is called is not idle any more, so two threads that become ready call two
+ * CPUs. Without an idle one the thread waits for the next tick of a busy one. This CPU,
+ * if idle, is inside an interrupt and calls sched_preempt() at its end.
+ */
+void
+sched_ready_locked(struct thread *thread)
+{
+	int cpu = idle_cpu_for_locked(thread);
+
+	assert_held(&sched_lock);
+	thread->state = THREAD_READY;
+	list_add_tail(&thread->link, &run_queue);
+	if (cpu < 0)
+		return;
+	idle_cpus &= ~(1ull << cpu);
+	if (cpu != (int)cpu_id())
+		smp_reschedule((unsigned)cpu);
+}
+
+void
+sched_switch_locked(void)
+{
+	struct cpu_sched *cpu = &this_cpu(cpu_sched);
+	struct thread *prev = thread_current(), *next = first_ready_locked();
+	uint64_t now = time_ns();
+
+	assert_only_held(&sched_lock);
+	if (next)
+		list_del(&next->link);
+	else
+		next = &cpu->idle;
+	idle_cpus &= ~(1ull << cpu_id()); /* the idle thread says so itself */
+	if (prev == &cpu->idle)
+		prev->state = THREAD_READY;
+	prev->run_ns += now - cpu->switched_at;
+	cpu->switched_at = now;
+	if (next == &cpu->idle)
+		cpu->tick_at = NEVER;
+	else if (cpu->tick_at == NEVER)
+		cpu->tick_at = now + next_tick_locked(cpu);
+	set_timer_locked(cpu, now);
+
+	next->state = THREAD_RUNNING;
+	next->cpu = cpu_id();
+	if (next == prev)
+		return;
+	arch_thread_set_current(next);
+	arch_switch(&prev->sp, next->sp);
+	/* Here prev runs again, perhaps on another CPU: cpu and next are stale. */
+}
+
+/* Put the running thread at the end of the queue, unless it is alone or the idle thread. */
+static void
+yield_locked(void)
+{
+	struct thread *thread = thread_current();
+
+	if (!first_ready_locked())
+		return;
+	if (thread != &this_cpu(cpu_sched).idle) {
+		thread->state = THREAD_READY;
+		list_add_tail(&thread->link, &run_queue);
+	}
+	sched_switch_locked();
+}
+
+void
+thread_yield(void)
+{
+	irqflags_t flags;
+
+	assert_may_sleep("thread_yield");
+	flags = spin_lock_irqsave(&sched_lock);
+	yield_locked();
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+/* ---- Interrupts ----------------------------------------------------------------------- */
+
+void
+sched_tick(void)
+{
+	struct cpu_sched *cpu = &this_cpu(cpu_sched);
+	uint64_t now = time_ns();
+
+	spin_lock(&sched_lock);
+	cpu->armed_for = NEVER;
+	wake_sleepers_locked(cpu, now);
+	if (now >= cpu->tick_at) {
+		cpu->tick_at = now + next_tick_locked(cpu);
+		yield_locked();
+	} else if (thread_current() == &cpu->idle) {
+		yield_locked();
+	}
+	/* After a switch this may be another CPU, whose timer then is set already. */
+	set_timer_locked(&this_cpu(cpu_sched), time_ns());
+	spin_unlock(&sched_lock);
+}
+
+void
+sched_preempt(void)
+{
+	if (thread_current() != &this_cpu(cpu_sched).idle)
+		return;
+	spin_lock(&sched_lock);
+	yield_locked();
+	spin_unlock(&sched_lock);
+}
+
+/* ---- Start, and the idle threads -------------------------------------------------------- */
+
+/*
+ * Runs with interrupts off except inside arch_cpu_wait(), which turns them on and waits
+ * in one step; so nothing becomes ready unseen between the look and the wait.
+ */
+static _Noreturn void
+idle_loop(void)
+{
+	for (;;) {
+		spin_lock(&sched_lock);
+		yield_locked();
+		idle_cpus |= 1ull << cpu_id();
+		spin_unlock(&sched_lock);
+		arch_cpu_wait();
+		arch_irq_disable();
+	}
+}
+
+static void
+idle_main(void)
+{
+	spin_unlock(&sched_lock); /* taken by the thread that switched to here */
+	idle_loop();
+}
+
+static struct cpu_sched *
+init_cpu_locked(void)
+{
+	struct cpu_sched *cpu = &this_cpu(cpu_sched);
+
+	list_init(&cpu->sleepers);
+	cpu->tick_at = NEVER;
+	cpu->armed_for = NEVER;
+	cpu->switched_at = time_ns();
+	thread_init_locked(&cpu->idle, "idle", (int)cpu_id());
+	cpu->idle.cpu = cpu_id();
+	return cpu;
+}
+
+void
+sched_init(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+	struct cpu_sched *cpu;
+
+	thread_init_locked(&main_thread, "main", CPU_ANY);
+	main_thread.state = THREAD_RUNNING;
+	arch_thread_set_current(&main_thread);
+	cpu = init_cpu_locked();
+	cpu->idle.sp = arch_thread_stack(smp_idle_stack(0), idle_main);
+	cpu->tick_at = time_ns() + next_tick_locked(cpu);
+	set_timer_locked(cpu, time_ns());
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+void
+sched_start_cpu(void)
+{
+	struct cpu_sched *cpu;
+
+	spin_lock(&sched_lock);
+	cpu = init_cpu_locked();
+	cpu->idle.state = THREAD_RUNNING;
+	arch_thread_set_current(&cpu->idle);
+	spin_unlock(&sched_lock);
+	idle_loop();
+}
+
+/* ---- Fuzzing ---------------------------------------------------------------------------- */
+
+/* Start a tick of the new kind on this CPU, if it has ticks at all. */
+static void
+restart_tick(void *seed)
+{
+	struct cpu_sched *cpu = &this_cpu(cpu_sched);
+	uint64_t now = time_ns();
+
+	spin_lock(&sched_lock);
+	prng_seed(&cpu->prng, *(const uint64_t *)seed + cpu_id());
+	if (cpu->tick_at != NEVER)
+		cpu->tick_at = now + next_tick_locked(cpu);
+	set_timer_locked(cpu, now);
+	spin_unlock(&sched_lock);
+}
+
+/* The caller's CPU comes last, so that its first tick counts from the return. */
+void
+sched_fuzz_ticks(uint64_t min_ns, uint64_t max_ns, uint64_t seed)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	ASSERT_LE(min_ns, max_ns);
+	fuzz_min_ns = min_ns;
+	fuzz_max_ns = max_ns;
+	spin_unlock(&sched_lock);
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpu != cpu_id())
+			smp_call(cpu, restart_tick, &seed);
+	restart_tick(&seed);
+	arch_irq_restore(flags);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a thread: created, run, ended, joined.
+ *
+ * A thread and its stack are one allocation: struct thread lies at the top of the stack,
+ * where no overflow reaches it.
+ *
+ *	guard page | stack, grows down ...  <- sp | struct thread |  top
+ *
+ * A thread cannot free the stack it runs on. So it only ends, DEAD, and whoever created
+ * it frees it in thread_join(). That is safe as soon as it can be seen to be DEAD: see the
+ * locking in sched.c.
+ */
+#include <console.h>
+#include <percpu.h>
+#include <printk.h>
+#include <string.h>
+#include <time.h>
+
+#include <arch/thread.h>
+
+#include "../lib/lockdep.h"
+#include "proc.h"
+
+static unsigned nr_created; /* (s) the next thread's id */
+
+void
+thread_init_locked(struct thread *thread, const char *name, int bound)
+{
+	assert_held(&sched_lock);
+	memset(thread, 0, sizeof(*thread));
+	thread->bound = bound;
+	thread->id = nr_created++;
+	wait_queue_init(&thread->exit);
+	strlcpy(thread->name, name, sizeof(thread->name));
+	list_add_tail(&thread->all, &all_threads);
+}
+
+static _Noreturn void
+thread_exit(void)
+{
+	struct thread *thread = thread_current();
+
+	arch_irq_disable();
+	spin_lock(&sched_lock);
+	thread->state = THREAD_DEAD;
+	wake_all_locked(&thread->exit);
+	sched_switch_locked();
+	__builtin_unreachable(); /* nobody makes a dead thread ready */
+}
+
+/* Where a thread begins: as if back from arch_switch(), holding sched_lock. */
+static void
+thread_main(void)
+{
+	struct thread *thread = thread_current();
+
+	spin_unlock(&sched_lock);
+	arch_irq_enable();
+	thread->entry(thread->arg);
+	thread_exit();
+}
+
+struct thread *
+thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
+{
+	uintptr_t top = kstack_alloc();
+	struct thread *thread;
+	irqflags_t flags;
+
+	ASSERT(cpu == CPU_ANY || (cpu >= 0 && cpu < (int)nr_cpus));
+	if (!top)
+		return NULL;
+	thread = (struct thread *)ALIGN_DOWN(top - sizeof(*thread), 64);
+	flags = spin_lock_irqsave(&sched_lock);
+	thread_init_locked(thread, name, cpu);
+	thread->entry = entry;
+	thread->arg = arg;
+	thread->stack = top;
+	thread->sp = arch_thread_stack((uintptr_t)thread, thread_main);
+	sched_ready_locked(thread);
+	spin_unlock_irqrestore(&sched_lock, flags);
+	return thread;
+}
+
+void
+thread_join(struct thread *thread)
+{
+	irqflags_t flags;
+
+	assert_may_sleep("thread_join");
+	flags = spin_lock_irqsave(&sched_lock);
+	while (thread->state != THREAD_DEAD)
+		wait_locked(&thread->exit);
+	list_del(&thread->all);
+	spin_unlock_irqrestore(&sched_lock, flags);
+	kstack_free(thread->stack);
+}
+
+struct thread *
+thread_current(void)
+{
+	return arch_thread_current();
+}
+
+const char *
+thread_name(const struct thread *thread)
+{
+	return thread->name;
+}
+
+void
+thread_sleep_ns(uint64_t ns)
+{
+	irqflags_t flags;
+
+	assert_may_sleep("thread_sleep_ns");
+	flags = spin_lock_irqsave(&sched_lock);
+	sched_add_sleeper_locked(thread_current(), time_ns() + ns);
+	sched_switch_locked();
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+/* ---- The console command ps ----------------------------------------------------------- */
+
+/* Copy the thread with the lowest id of at least min. Returns false if there is none. */
+static bool
+copy_thread(unsigned min, struct thread *copy)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+	struct thread *thread, *found = NULL;
+
+	list_for_each_entry (thread, &all_threads, all) {
+		if (thread->id >= min && (!found || thread->id < found->id))
+			found = thread;
+	}
+	if (found)
+		*copy = *found;
+	spin_unlock_irqrestore(&sched_lock, flags);
+	return found != NULL;
+}
+
+/* One at a time, so that printing, which is slow, does not hold up the scheduler. */
+void
+threads_print(void)
+{
+	static const char *const state_names[] = {
+		[THREAD_READY] = "ready",
+		[THREAD_RUNNING] = "running",
+		[THREAD_ASLEEP] = "asleep",
+		[THREAD_DEAD] = "dead",
+	};
+	struct thread thread;
+
+	kprintf("%4s %-8s %3s %5s %10s %s\n", "id", "state", "cpu", "bound", "run ms", "name");
+	for (unsigned id = 0; copy_thread(id, &thread); id = thread.id + 1)
+		kprintf("%4u %-8s %3u %5s %10lu %s\n", thread.id, state_names[thread.state],
+			thread.cpu, thread.bound == CPU_ANY ? "any" : "one",
+			(unsigned long)(thread.run_ns / NSEC_PER_MSEC), thread.name);
+}
+
+static void
+ps(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	threads_print();
+}
+
+CONSOLE_COMMAND(ps, "ps", "", "list the threads", ps);

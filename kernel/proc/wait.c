@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for something to happen.
+ *
+ * A wait queue holds the threads that sleep until a condition may have become true; it
+ * knows nothing of the condition, which the caller's lock guards:
+ *
+ *	sleeper                                 waker
+ *	flags = spin_lock_irqsave(&lock)        flags = spin_lock_irqsave(&lock)
+ *	while (!condition)                      condition = true
+ *		wait_on(&queue, &lock)          spin_unlock_irqrestore(&lock, flags)
+ *	spin_unlock_irqrestore(&lock, flags)    wake_one(&queue)
+ *
+ * That no wake-up is lost in between is shown at the top of sched.c. The loop is needed
+ * because a third thread may have used the condition up before the sleeper runs again.
+ * Waiters are served first come, first served. (Hoare 1974; Lampson and Redell 1980 for
+ * the loop)
+ */
+#include <panic.h>
+
+#include "proc.h"
+
+void
+wait_queue_init(struct wait_queue *queue)
+{
+	list_init(&queue->waiters);
+}
+
+void
+wait_locked(struct wait_queue *queue)
+{
+	struct thread *thread = thread_current();
+
+	assert_held(&sched_lock);
+	thread->state = THREAD_ASLEEP;
+	list_add_tail(&thread->link, &queue->waiters);
+	sched_switch_locked();
+}
+
+void
+wait_on(struct wait_queue *queue, spinlock_t *lock)
+{
+	assert_held(lock);
+	spin_lock(&sched_lock);
+	spin_unlock(lock); /* a waker now has to wait for sched_lock */
+	wait_locked(queue);
+	spin_unlock(&sched_lock);
+	spin_lock(lock);
+}
+
+static bool
+wake_first_locked(struct wait_queue *queue)
+{
+	struct thread *thread;
+
+	assert_held(&sched_lock);
+	if (list_empty(&queue->waiters))
+		return false;
+	thread = list_first_entry(&queue->waiters, struct thread, link);
+	list_del(&thread->link);
+	sched_ready_locked(thread);
+	return true;
+}
+
+void
+wake_all_locked(struct wait_queue *queue)
+{
+	while (wake_first_locked(queue))
+		;
+}
+
+void
+wake_one(struct wait_queue *queue)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	(void)wake_first_locked(queue);
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+void
+wake_all(struct wait_queue *queue)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	wake_all_locked(queue);
+	spin_unlock_irqrestore(&sched_lock, flags);
+}

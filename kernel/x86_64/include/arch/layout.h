@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's address space on x86-64, four-level paging (canonical upper half):
+ *
+ *	ffff800000000000	direct map: all physical memory, up to 64 TiB
+ *	ffffc00000000000	kernel stacks, each below a guard page
+ *	ffffd00000000000	device registers, uncached
+ *	ffffe00000000000	memmap: struct page by frame number
+ *	ffffffff80000000	kernel image, linked 2 GiB below the top
+ */
+#ifndef ARCH_LAYOUT_H
+#define ARCH_LAYOUT_H
+
+#define DIRECT_MAP_BASE 0xffff800000000000ul
+#define KSTACK_BASE	0xffffc00000000000ul
+#define MMIO_BASE	0xffffd00000000000ul
+#define MEMMAP_BASE	0xffffe00000000000ul
+#define KERNEL_BASE	0xffffffff80000000ul
+
+struct page;
+#define memmap ((struct page *)MEMMAP_BASE)
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asking other CPUs to do something now: function calls and TLB shootdowns.
+ *
+ * A CPU keeps translations in its TLB and never looks whether the page table has changed.
+ * So whoever takes a mapping away must have every CPU drop its copy, and wait until all
+ * have, before the frame is used for something else. (Black et al., "Translation
+ * Lookaside Buffer Consistency: A Software Approach", ASPLOS 1989)
+ *
+ * Each CPU has one outgoing call, and one word with a bit for each CPU that wants
+ * something of it:
+ *
+ *	caller                                     callee
+ *	outgoing = { fn, arg, pending = n }
+ *	callee.wanted_by |= 1 << caller  ------->  take all bits, wanted_by = 0
+ *	interrupt it                               for each bit: fn(arg) of that CPU's call
+ *	until pending == 0: serve my own           its pending -= 1
+ *
+ * One outgoing call is enough because the caller keeps interrupts off until it has been
+ * answered. That a call is never lost: its bit is set before the interrupt is sent, and
+ * bits are taken after the interrupt is acknowledged, so either the callee sees the bit
+ * or another interrupt is on its way.
+ *
+ * No deadlock: a CPU that waits for answers has interrupts off and cannot be interrupted
+ * by the calls of others; so it serves them itself in its waiting loop. Two CPUs that
+ * shoot each other down thus both get on. Everything else that runs with interrupts off
+ * ends without needing an answer, because no caller may hold a spin lock (checked in
+ * debug builds): a CPU that waits for a lock waits for somebody who is not waiting here.
+ */
+#include <panic.h>
+#include <percpu.h>
+#include <sched.h>
+#include <smp.h>
+#include <spinlock.h>
+
+#include "../lib/lockdep.h"
+#include "apic.h"
+#include "ipi.h"
+#include "x86.h"
+
+struct call {
+	void (*fn)(void *);
+	void *arg;
+	unsigned pending; /* CPUs that have yet to answer; atomic */
+};
+
+static DEFINE_PER_CPU(struct call, outgoing);
+static DEFINE_PER_CPU(uint64_t, wanted_by); /* bit for each calling CPU; atomic */
+
+_Static_assert(MAX_CPUS <= 64, "wanted_by has a bit for each CPU");
+
+/* Do what other CPUs want of this one. Interrupts are off. */
+static void
+serve_calls(void)
+{
+	uint64_t callers = __atomic_exchange_n(&this_cpu(wanted_by), 0, __ATOMIC_ACQ_REL);
+
+	while (callers) {
+		struct call *call = &per_cpu(outgoing, (unsigned)__builtin_ctzll(callers));
+
+		call->fn(call->arg);
+		__atomic_sub_fetch(&call->pending, 1, __ATOMIC_RELEASE);
+		callers &= callers - 1;
+	}
+}
+
+/*
+ * Have fn(arg) run on each CPU in the set, this one excluded, and wait. Interrupts are off.
+ * fn runs with interrupts off and must not call other CPUs itself.
+ */
+static void
+call_cpus(uint64_t cpus, void (*fn)(void *), void *arg)
+{
+	struct call *call = &this_cpu(outgoing);
+	unsigned nr = 0;
+
+	for (uint64_t rest = cpus; rest; rest &= rest - 1)
+		nr++;
+	ASSERT_EQ(call->pending, 0);
+	call->fn = fn;
+	call->arg = arg;
+	__atomic_store_n(&call->pending, nr, __ATOMIC_RELEASE);
+	for (; cpus; cpus &= cpus - 1) {
+		unsigned cpu = (unsigned)__builtin_ctzll(cpus);
+
+		__atomic_or_fetch(&per_cpu(wanted_by, cpu), 1ull << cpu_id(), __ATOMIC_ACQ_REL);
+		apic_send_ipi(arch_cpus[cpu].apic_id, VECTOR_CALL);
+	}
+	while (__atomic_load_n(&call->pending, __ATOMIC_ACQUIRE)) {
+		serve_calls();
+		arch_cpu_relax();
+	}
+}
+
+void
+smp_call(unsigned cpu, void (*fn)(void *), void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	ASSERT_LT(cpu, nr_cpus);
+	assert_no_locks_held();
+	if (cpu == cpu_id())
+		fn(arg);
+	else
+		call_cpus(1ull << cpu, fn, arg);
+	arch_irq_restore(flags);
+}
+
+/* ---- Translations ------------------------------------------------------------------ */
+
+#define FLUSH_PAGES_MAX 32 /* more: one full flush costs less than so many invlpg */
+
+struct page_range {
+	uintptr_t start, end;
+};
+
+/* Loading CR3 keeps global pages; changing CR4.PGE drops them too. (SDM vol. 3, 4.10.4.1) */
+static void
+flush_all(void)
+{
+	uint64_t cr4 = read_cr4();
+
+	if (cr4 & CR4_PGE) {
+		write_cr4(cr4 & ~CR4_PGE);
+		write_cr4(cr4);
+	} else {
+		write_cr3(read_cr3());
+	}
+}
+
+static void
+flush_range(void *arg)
+{
+	const struct page_range *range = arg;
+
+	if (range->end - range->start > FLUSH_PAGES_MAX * PAGE_SIZE) {
+		flush_all();
+		return;
+	}
+	for (uintptr_t at = range->start; at < range->end; at += PAGE_SIZE)
+		invlpg(at);
+}
+
+void
+tlb_shootdown(uintptr_t start, uintptr_t end)
+{
+	struct page_range range = { ALIGN_DOWN(start, PAGE_SIZE), end };
+	irqflags_t flags = arch_irq_save();
+	uint64_t all = nr_cpus == 64 ? UINT64_MAX : (1ull << nr_cpus) - 1;
+
+	assert_no_locks_held();
+	flush_range(&range);
+	if (nr_cpus > 1)
+		call_cpus(all & ~(1ull << cpu_id()), flush_range, &range);
+	arch_irq_restore(flags);
+}
+
+/* ---- Interrupts ---------------------------------------------------------------------- */
+
+static void
+call_interrupt(struct trap_frame *frame)
+{
+	(void)frame;
+	apic_eoi();
+	serve_calls();
+	sched_preempt();
+}
+
+static void
+reschedule_interrupt(struct trap_frame *frame)
+{
+	(void)frame;
+	apic_eoi();
+	sched_preempt();
+}
+
+void
+smp_reschedule(unsigned cpu)
+{
+	apic_send_ipi(arch_cpus[cpu].apic_id, VECTOR_RESCHEDULE);
+}
+
+void
+ipi_init(void)
+{
+	trap_set_handler(VECTOR_CALL, call_interrupt);
+	trap_set_handler(VECTOR_RESCHEDULE, reschedule_interrupt);
+}
