@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The command "grade"."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from . import lab, oracle, report, verdict
+from .errors import GradingError
+from .machine import DEFAULT_QEMU
+from .result import Result, total
+from .symbols import Image
+from .verdict import Grader
+
+_EXIT_UNGRADED = 2
+_EXIT_INTERRUPTED = 130
+_MAX_SEED = (1 << 64) - 1
+_BUILD_ERROR_LINES = 12
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return _grade(args)
+    except GradingError as error:
+        print(f"grade: {error}", file=sys.stderr)
+        return _EXIT_UNGRADED
+    except KeyboardInterrupt:
+        print("grade: interrupted", file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader has gone: nobody to tell, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_UNGRADED
+
+
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A handler for SIGTERM: end as after Ctrl-C, so that no emulator is left behind."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    tree = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(
+        prog="grade",
+        description="Grade a lab: boot the kernel once for each case and check what it did.",
+        epilog="Exit status: 0 full marks, 1 less, 2 something could not be graded.",
+    )
+    add = parser.add_argument
+    add("--lab", default="buddy", help="a lab's name or number (default: buddy)")
+    add("--tree", type=Path, default=tree, metavar="DIR", help="the tree (default: this one)")
+    add("--kernel", type=Path, metavar="ELF", help="default: DIR/build/gcc-debug/kernel.elf")
+    add("--build", action="store_true", help='run "make kernel" in the tree first')
+    add("--case", default="", metavar="NAME[,...]", help="only these cases")
+    add("--seed", type=seed_number, metavar="N", help="for every case, instead of fresh ones")
+    add("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="boots at one time")
+    add("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
+    add("--list", action="store_true", help="list the cases and their points, run nothing")
+    add("--qemu", default=DEFAULT_QEMU, metavar="PATH", help=f"default: {DEFAULT_QEMU}")
+    return parser
+
+
+def seed_number(text: str) -> int:
+    """For argparse: a seed in any notation of Python."""
+    value = int(text, 0)
+    if not 0 <= value <= _MAX_SEED:
+        raise argparse.ArgumentTypeError("a seed is a number from 0 to 2^64 - 1")
+    return value
+
+
+def positive(text: str) -> int:
+    """For argparse: a number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return value
+
+
+def _grade(args: argparse.Namespace) -> int:
+    the_lab = lab.find(args.tree, args.lab)
+    cases = the_lab.select([name for name in args.case.split(",") if name])
+    if args.list:
+        for case in cases:
+            print(f"{case.name:<24} {case.points:>3}")
+        return 0
+    seeded = [(case, _fresh_seed() if args.seed is None else args.seed) for case in cases]
+    kernel = args.kernel or args.tree / "build" / "gcc-debug" / "kernel.elf"
+
+    print(the_lab.title, flush=True)
+    errors = _build(args.tree) if args.build else []
+    results = []
+    if errors:
+        for case, seed in seeded:
+            results.append(verdict.build_failed(the_lab, case, errors, seed, args.tree))
+            print(report.text(results[-1]) if case is cases[0] else _brief(results[-1]))
+    else:
+        grader = Grader(the_lab, Image(kernel), oracle.load(the_lab.oracle), args.qemu)
+        for result in _run(grader, seeded, args.jobs):
+            results.append(result)
+            print(report.text(result), flush=True)
+    score = total(results)
+    _write(args.json, report.to_json(the_lab, results, score))
+    _write(args.junit, report.to_junit(the_lab, results))
+    print(report.summary(results, score))
+    return score.exit_status
+
+
+def _brief(result: Result) -> str:
+    """Without the explanation, where that is the same for every case."""
+    return report.text(result).partition("\n")[0]
+
+
+def _run(
+    grader: Grader, seeded: Sequence[tuple[lab.Case, int]], jobs: int
+) -> Iterator[Result]:
+    """Results in the lab's order, each as soon as it and those before it are there."""
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            yield from pool.map(lambda pair: grader.grade(*pair), seeded)
+        except BaseException:
+            grader.stop.set()  # ends what still runs
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _fresh_seed() -> int:
+    """63 bits, so that it is a positive number everywhere."""
+    return int.from_bytes(os.urandom(8), "little") >> 1
+
+
+def _build(tree: Path) -> list[str]:
+    """Build the kernel. Returns the first lines that say why it did not build, or none."""
+    try:
+        done = subprocess.run(
+            ["make", "-C", str(tree), "kernel"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    except OSError as error:
+        raise GradingError(f"cannot run make: {error.strerror}") from error
+    if done.returncode == 0:
+        return []
+    lines = done.stdout.decode(errors="replace").splitlines()
+    wrong = [line for line in lines if "error" in line or "undefined reference" in line]
+    return (wrong or lines)[:_BUILD_ERROR_LINES]
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise GradingError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,585 @@
+# SPDX-License-Identifier: MIT
+"""Lab 1: what the buddy allocator must do, case by case, seen from outside the guest.
+
+Each case mirrors its C function in tests/: the same random draws, the same requests. The
+answers are the allocator's own choice, within what FrameModel allows: any free run of the
+right size and alignment will do, so a solution may keep its free blocks as it likes and
+merge them now or later. "None" is only an answer when no such run exists.
+
+At the end of a case the pages of all frames are read from the guest's memory: blocks that
+are in use, blocks that are free and frames that are neither must be marked as such, and
+free lists, if the solution uses them, must hold what is free and nothing else.
+"""
+
+import enum
+from collections.abc import Callable, Generator
+
+from grading.evidence import Record
+from grading.frame_check import check_free_memory
+from grading.frames import FrameModel
+from grading.oracle import Context, Expect, Script, case
+
+MAX_ORDER = 10
+BLOCK = 1 << MAX_ORDER
+FRAMES = 8192
+BLOCKS = FRAMES >> MAX_ORDER
+NO_FRAME = (1 << 64) - 1
+
+
+class Ev(enum.IntEnum):
+    """enum lab1_record in tests/lab.h."""
+
+    ARENA = 64
+    ADD = 65
+    ALLOC = 66
+    FREE = 67
+    EXACT = 68
+    RANGE = 69
+    RESERVE = 70
+    FREE_RANGE = 71
+    TOTALS = 72
+    STATS = 73
+    PEAK = 74
+    FRAGMENTATION = 75
+    MISUSE = 76
+    FAULTS = 77
+    COST = 78
+
+
+Step = Generator[Expect, Record, bool]
+Done = Generator[Expect, Record, None]
+
+
+class Lab:
+    """The other side of struct lab: slots, and the model that answers are held to."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.prng = ctx.prng
+        self.model = FrameModel(max_order=MAX_ORDER)
+        self.first = 0
+        self.buddy = 0
+        self.slots: dict[int, tuple[int, int, int | None]] = {}  # first, frames, order
+        self.may_fail = False  # while failures are made on purpose
+        self.nr_alloc = [0] * (MAX_ORDER + 1)
+        self.nr_free = [0] * (MAX_ORDER + 1)
+        self.nr_failed = 0
+        self.peak = 0
+
+    def begin(self, *ranges: tuple[int, int]) -> Done:
+        record = yield Expect(Ev.ARENA, what="make an allocator")
+        self.first, self.buddy = record.a, record.c
+        self.ctx.check(
+            record.b - record.a == FRAMES and record.a % BLOCK == 0,
+            "the arena is not the one that the runner set aside",
+        )
+        self.model.base = self.first
+        for first, end in ranges:
+            yield from self.add(first, end)
+
+    def add(self, first: int, end: int) -> Done:
+        first, end = self.first + first, self.first + end
+        yield Expect(Ev.ADD, a=first, b=end, what=f"add frames [{first:#x}, {end:#x})")
+        self.model.add(first, end)
+
+    def answered(self, got: int, frames: int, possible: Callable[[], bool]) -> bool:
+        """Count an answer. Returns whether it was frames."""
+        if got != NO_FRAME:
+            self.peak = max(self.peak, self.model.managed.bit_count() - self.model.frames_free)
+            return True
+        self.nr_failed += 1
+        if not self.may_fail and possible():
+            self.ctx.fail(f"got none, but an aligned run of {frames} free frames exists")
+        return False
+
+    def alloc(self, slot: int, order: int) -> Step:
+        record = yield Expect(Ev.ALLOC, arg=order, what=f"allocate order {order}")
+        if record.a != NO_FRAME:
+            self.model.alloc(record.a, order)
+            self.slots[slot] = (record.a, 1 << order, order)
+            self.nr_alloc[order] += 1
+        return self.answered(record.a, 1 << order, lambda: self.model.can_alloc(order))
+
+    def must_alloc(self, slot: int, order: int) -> Done:
+        if not (yield from self.alloc(slot, order)):
+            self.ctx.fail("got none")
+
+    def exact(self, slot: int, frames: int) -> Step:
+        order = (frames - 1).bit_length()
+        record = yield Expect(Ev.EXACT, arg=frames, what=f"allocate exactly {frames} frames")
+        if record.a != NO_FRAME:
+            self.ctx.check(record.a % (1 << order) == 0, f"frame {record.a:#x} is not aligned")
+            self.model.take(record.a, frames)
+            self.slots[slot] = (record.a, frames, None)
+        return self.answered(record.a, 1 << order, lambda: self.model.can_alloc(order))
+
+    def range(self, kind: Ev, slot: int, first: int, end: int) -> Step:
+        first, end = self.first + first, self.first + end
+        verb = "allocate" if kind == Ev.RANGE else "reserve"
+        record = yield Expect(kind, a=first, b=end, what=f"{verb} frames [{first:#x}, {end:#x})")
+        free = self.model.is_free(first, end)
+        if (record.arg == 0) != free:
+            self.ctx.fail(f"returned {-record.arg}, but {'all' if free else 'not all'} are free")
+        if free and kind == Ev.RANGE:
+            self.model.take(first, end - first)
+            self.slots[slot] = (first, end - first, None)
+        elif free:
+            self.model.reserve(first, end)
+        return free
+
+    def free(self, slot: int) -> Done:
+        first, frames, order = self.slots.pop(slot)
+        if order is None:
+            yield Expect(Ev.FREE_RANGE, a=first, b=first + frames, what="give back a range")
+        else:
+            yield Expect(Ev.FREE, arg=order, a=first, what=f"free {first:#x}, order {order}")
+            self.nr_free[order] += 1
+        self.model.release(first, frames)
+
+    def free_all(self) -> Done:
+        for slot in sorted(self.slots):
+            yield from self.free(slot)
+
+    def totals(self) -> Done:
+        free, managed = self.model.frames_free, self.model.managed.bit_count()
+        yield Expect(Ev.TOTALS, a=free, b=managed, c=free, what="compare the totals")
+
+    def random_order(self, most: int) -> int:
+        draw = self.prng.next() | 1 << most
+        return (draw & -draw).bit_length() - 1
+
+    def trace(self, rounds: int, slots: int, max_order: int) -> Done:
+        for _ in range(rounds):
+            slot = self.prng.below(slots)
+            if slot in self.slots:
+                yield from self.free(slot)
+            else:
+                yield from self.alloc(slot, self.random_order(max_order))
+
+    def alloc_blocks(self) -> Done:
+        """The whole arena, in largest blocks."""
+        for slot in range(BLOCKS):
+            yield from self.must_alloc(slot, MAX_ORDER)
+
+    def alloc_frames(self, slot: int) -> Generator[Expect, Record, int]:
+        """Frame by frame until there is none. Returns the first slot not used."""
+        while (yield from self.alloc(slot, 0)):
+            slot += 1
+        return slot
+
+    def final(self) -> None:
+        """Look at the guest's memory as the case left it."""
+        problem = check_free_memory(
+            self.ctx.guest, self.buddy, self.model, (self.first, self.first + FRAMES)
+        )
+        if problem:
+            self.ctx.fail(f"in memory, at the end: {problem}")
+
+
+def lab_case(script: Callable[[Lab], Done]) -> Callable[[Context], Script]:
+    """Register a script on a Lab, with the look at memory behind it."""
+
+    def run(ctx: Context) -> Script:
+        lab = Lab(ctx)
+        yield from script(lab)
+        lab.final()
+
+    run.__name__ = script.__name__.rstrip("_")  # range_ is the case range
+    return case(run)  # type: ignore[return-value]
+
+
+# ---- blocks: tests/buddy_cases.c ---------------------------------------------------
+
+
+@lab_case
+def pristine(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    yield from lab.totals()
+    yield from lab.alloc_blocks()
+    yield from lab.alloc(BLOCKS, MAX_ORDER)
+    yield from lab.alloc(BLOCKS, 0)
+    yield from lab.totals()
+
+
+@lab_case
+def split(lab: Lab) -> Done:
+    yield from lab.begin()
+    start = lab.prng.below(8) << MAX_ORDER
+    order = lab.prng.below(MAX_ORDER)
+    yield from lab.add(start, start + BLOCK)
+    yield from lab.must_alloc(0, order)
+    yield from lab.totals()
+    yield from lab.alloc(1, MAX_ORDER)
+    for slot, smaller in enumerate(range(MAX_ORDER - 1, order - 1, -1), 1):
+        yield from lab.must_alloc(slot, smaller)
+    yield from lab.alloc(100, 0)
+    yield from lab.totals()
+
+
+@lab_case
+def merge(lab: Lab) -> Done:
+    yield from lab.begin((0, BLOCK))
+    for slot in range(BLOCK):
+        yield from lab.must_alloc(slot, 0)
+    yield from lab.alloc(BLOCK, 0)
+    for _ in range(BLOCK):
+        slot = lab.prng.below(BLOCK)
+        while slot not in lab.slots:
+            slot = (slot + 1) % BLOCK
+        yield from lab.free(slot)
+    yield from lab.totals()
+    yield from lab.must_alloc(0, MAX_ORDER)
+
+
+@lab_case
+def merge_stops(lab: Lab) -> Done:
+    yield from lab.begin()
+    kept = lab.prng.below(BLOCK)
+    yield from lab.add(0, BLOCK)
+    for slot in range(BLOCK):
+        yield from lab.must_alloc(slot, 0)
+    for slot in range(BLOCK):
+        if slot != kept:
+            yield from lab.free(slot)
+    yield from lab.totals()
+    for order in range(MAX_ORDER, -1, -1):
+        yield from lab.alloc(BLOCK + order, order)
+    yield from lab.alloc(2 * BLOCK, 0)
+
+
+@lab_case
+def alignment(lab: Lab) -> Done:
+    yield from lab.begin()
+    first = 1 + lab.prng.below(1000)
+    end = FRAMES - 1 - lab.prng.below(1000)
+    yield from lab.add(first, end)
+    yield from lab.totals()
+    for turn in range(40):
+        for order in range(MAX_ORDER + 1):
+            yield from lab.alloc(turn * (MAX_ORDER + 1) + order, order)
+    yield from lab.totals()
+
+
+@lab_case
+def exhaustion(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    for _ in range(3):
+        order = lab.prng.below(5)
+        slot = 0
+        while slot < FRAMES and (yield from lab.alloc(slot, order)):
+            slot += 1
+        yield from lab.totals()
+        yield from lab.free_all()
+        yield from lab.totals()
+    yield from lab.alloc_blocks()
+
+
+@lab_case
+def mixed(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    yield from lab.trace(6000, 400, MAX_ORDER)
+    yield from lab.totals()
+    yield from lab.free_all()
+    yield from lab.totals()
+    yield from lab.alloc_blocks()
+
+
+@lab_case
+def pressure(lab: Lab) -> Done:
+    yield from lab.begin((0, 2 * BLOCK))
+    yield from lab.trace(6000, 600, MAX_ORDER)
+    yield from lab.totals()
+    yield from lab.free_all()
+    yield from lab.must_alloc(0, MAX_ORDER)
+    yield from lab.must_alloc(1, MAX_ORDER)
+
+
+@lab_case
+def holes(lab: Lab) -> Done:
+    yield from lab.begin()
+    at = 0
+    while True:
+        first = at + 1 + lab.prng.below(100)
+        end = first + 1 + lab.prng.below(1500)
+        if end > FRAMES:
+            break
+        yield from lab.add(first, end)
+        at = end
+    yield from lab.totals()
+    yield from lab.trace(3000, 300, MAX_ORDER)
+    yield from lab.totals()
+    yield from lab.free_all()
+    yield from lab.totals()
+    yield from lab.alloc_frames(0)
+    yield from lab.totals()
+
+
+@lab_case
+def late_memory(lab: Lab) -> Done:
+    yield from lab.begin()
+    cut = 1 + lab.prng.below(BLOCK - 1)
+    yield from lab.add(cut, 2 * BLOCK)
+    yield from lab.trace(500, 50, 4)
+    yield from lab.add(0, cut)
+    yield from lab.totals()
+    yield from lab.trace(500, 50, 4)
+    yield from lab.free_all()
+    yield from lab.must_alloc(0, MAX_ORDER)
+    yield from lab.must_alloc(1, MAX_ORDER)
+    yield from lab.alloc(2, 0)
+
+
+@lab_case
+def statistics(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    yield from lab.trace(2000, 200, 7)
+    yield from lab.alloc(1001, MAX_ORDER)
+    yield from lab.free_all()
+    for slot in range(BLOCKS + 1):
+        yield from lab.alloc(slot, MAX_ORDER)
+    for order in range(MAX_ORDER + 1):
+        yield Expect(
+            Ev.STATS,
+            arg=order,
+            a=lab.nr_alloc[order],
+            b=lab.nr_free[order],
+            what=f"nr_alloc (a) and nr_free (b) of order {order}",
+        )
+    yield Expect(Ev.PEAK, a=lab.peak, b=lab.nr_failed, what="frames_peak (a) and nr_failed (b)")
+    yield from lab.totals()
+
+
+@lab_case
+def fragmentation(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    order = lab.prng.below(5)
+    blocks = FRAMES >> order
+    for slot in range(blocks):
+        yield from lab.must_alloc(slot, order)
+    for slot in range(blocks):
+        if (lab.slots[slot][0] - lab.first) >> order & 1:
+            yield from lab.free(slot)
+    free = blocks // 2
+    for wanted in range(MAX_ORDER + 1):
+        fits = wanted <= order
+        frames = (free << order) * 1000 >> wanted
+        index = -1000 if fits else 1000 - (1000 + frames) // free
+        yield Expect(
+            Ev.FRAGMENTATION,
+            arg=wanted,
+            a=0 if fits else 1000,
+            b=index % (1 << 64),
+            what=f"unusable (a) and fragmentation index (b) of order {wanted}",
+        )
+    yield from lab.alloc(blocks, order + 1)
+    yield from lab.free_all()
+    yield from lab.must_alloc(0, MAX_ORDER)
+
+
+# ---- runs of frames: tests/range_cases.c -------------------------------------------
+
+
+@lab_case
+def exact(lab: Lab) -> Done:
+    yield from lab.begin((0, BLOCK))
+    for turn in range(200):
+        frames = 1 + lab.prng.below(BLOCK)
+        if not (yield from lab.exact(0, frames)):
+            lab.ctx.fail("got none")
+        if turn % 8 == 0:
+            yield from lab.alloc_frames(1)
+        yield from lab.totals()
+        yield from lab.free_all()
+    yield from lab.must_alloc(0, MAX_ORDER)
+
+
+@lab_case
+def exact_limits(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    for i, frames in enumerate((0, BLOCK + 1, 1 << 20, NO_FRAME)):
+        yield Expect(Ev.EXACT, arg=i, a=NO_FRAME, b=frames, what=f"ask for {frames} frames")
+    yield from lab.totals()
+    for slot, frames in enumerate((BLOCK, 1)):
+        if not (yield from lab.exact(slot, frames)):
+            lab.ctx.fail("got none")
+    yield from lab.totals()
+
+
+@lab_case
+def range_(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    yield from lab.trace(300, 60, 6)
+    for turn in range(300):
+        first = lab.prng.below(FRAMES)
+        end = first + 1 + lab.prng.below(700)
+        if end <= FRAMES:
+            yield from lab.range(Ev.RANGE, 100 + turn, first, end)
+        yield from lab.trace(4, 60, 6)
+    yield from lab.totals()
+    yield from lab.free_all()
+    yield from lab.totals()
+    yield from lab.range(Ev.RANGE, 0, 0, FRAMES)
+
+
+@lab_case
+def reserve(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    yield from lab.trace(300, 100, 5)
+    for _ in range(60):
+        first = lab.prng.below(FRAMES - 64)
+        yield from lab.range(Ev.RESERVE, 0, first, first + 1 + lab.prng.below(64))
+    yield from lab.totals()
+    yield from lab.trace(1500, 300, 8)
+    yield from lab.free_all()
+    yield from lab.totals()
+    yield from lab.alloc_frames(0)
+    yield from lab.totals()
+
+
+# ---- the caller's mistakes: tests/misuse_cases.c -----------------------------------
+
+
+def misuse(lab: Lab, frame: int, order: int) -> Done:
+    yield Expect(Ev.MISUSE, arg=order, a=frame, what=f"wrongly free {frame:#x}, order {order}")
+
+
+def victim(lab: Lab, order: int) -> Done:
+    yield from lab.trace(400, 80, 6)
+    yield from lab.must_alloc(FRAMES - 1, order)
+
+
+@case(panic="buddy: double free")
+def double_free(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    order = lab.prng.below(5)
+    yield from victim(lab, order)
+    frame = lab.slots[FRAMES - 1][0]
+    yield from lab.free(FRAMES - 1)
+    yield from misuse(lab, frame, order)
+
+
+@case(panic="buddy: double free")
+def double_free_merged(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin()
+    order = lab.prng.below(MAX_ORDER)
+    yield from lab.add(0, BLOCK)
+    yield from lab.must_alloc(0, order)
+    yield from lab.must_alloc(1, order)
+    upper = max(lab.slots[0][0], lab.slots[1][0])
+    yield from lab.free_all()
+    yield from misuse(lab, upper, order)
+
+
+@case(panic="buddy: wrong order")
+def wrong_order(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    order = 1 + lab.prng.below(5)
+    yield from victim(lab, order)
+    wrong = order + 1 if lab.prng.below(2) else order - 1
+    yield from misuse(lab, lab.slots[FRAMES - 1][0], wrong)
+
+
+@case(panic="buddy: tail of an allocated block")
+def free_tail(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    order = 1 + lab.prng.below(6)
+    yield from victim(lab, order)
+    frame = lab.slots[FRAMES - 1][0] + 1 + lab.prng.below((1 << order) - 1)
+    yield from misuse(lab, frame, 0)
+
+
+@case(panic="buddy: frame was never given out")
+def free_reserved(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, 3 * BLOCK))
+    yield from lab.trace(400, 80, 6)
+    yield from misuse(lab, lab.first + 3 * BLOCK + lab.prng.below(BLOCK), 0)
+
+
+@case(panic="buddy: not this allocator's frame")
+def free_foreign(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    yield from lab.trace(400, 80, 6)
+    yield from misuse(lab, lab.first + FRAMES, 0)
+
+
+# ---- shortage, cost, several CPUs: tests/cost_cases.c ------------------------------
+
+
+@lab_case
+def failures(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    every = 2 + lab.prng.below(6)
+    yield Expect(Ev.FAULTS, a=every, what=f"make one request in {every} fail")
+    lab.may_fail = True
+    yield from lab.trace(3000, 200, 8)
+    yield Expect(Ev.FAULTS, a=0, what="make no more requests fail")
+    lab.may_fail = False
+    requests = sum(lab.nr_alloc) + lab.nr_failed
+    expected = requests / every
+    if not expected / 2 <= lab.nr_failed <= expected * 2:
+        lab.ctx.fail(f"{lab.nr_failed} of {requests} requests failed, not about {expected:.0f}")
+    yield from lab.totals()
+    yield from lab.free_all()
+    yield from lab.alloc_blocks()
+
+
+@lab_case
+def worst_case(lab: Lab) -> Done:
+    costs = []
+
+    def measure(what: str) -> Done:
+        for order in range(2):
+            record = yield Expect(Ev.COST, what=f"cost of a pair of order {order}, {what}")
+            costs.append(record.a)
+
+    yield from lab.begin((0, BLOCK))
+    yield from measure("one whole block free")
+    for at in range(BLOCK, FRAMES, 2):
+        yield from lab.add(at, at + 1)
+    yield from measure("thousands of frames free")
+    for slot in range((FRAMES - BLOCK) // 2):
+        yield from lab.alloc(slot, 0)
+    yield from measure("thousands of frames in use")
+    limit = 2 * max(costs[:2])
+    for cost in costs[2:]:
+        if cost > limit:
+            lab.ctx.fail(
+                f"a pair of calls costs {max(costs[:2])} instructions with one free block,"
+                f" but {cost} with thousands: the cost must not depend on their number"
+            )
+    yield from lab.totals()
+
+
+@lab_case
+def smp_stress(lab: Lab) -> Done:
+    yield from lab.begin((0, FRAMES))
+    nr_alloc = nr_free = 0
+    held: dict[int, int] = {}
+    # Four workers of 400 rounds: a free is logged before, an allocation after the call, so
+    # in the order of the transcript no two blocks may overlap.
+    while True:
+        record = yield Expect((Ev.ALLOC, Ev.FREE, Ev.TOTALS), what="work on four CPUs")
+        if record.kind == Ev.TOTALS:
+            break
+        if record.kind == Ev.FREE:
+            if held.pop(record.a, None) != record.arg:
+                lab.ctx.fail(f"frame {record.a:#x} is freed but was not handed out")
+            lab.model.release_block(record.a, record.arg)
+            nr_free += 1
+        elif record.a != NO_FRAME:
+            lab.model.alloc(record.a, record.arg)
+            held[record.a] = record.arg
+            nr_alloc += 1
+        elif lab.model.frames_free > FRAMES // 2:
+            lab.ctx.fail("got none, but most frames are free")
+    if held or nr_alloc < 600 or nr_alloc != nr_free:
+        lab.ctx.fail(f"{nr_alloc} blocks were handed out and {nr_free} came back")
+    if (record.a, record.b, record.c) != (FRAMES, FRAMES, FRAMES):
+        lab.ctx.fail(f"all frames came back, but the totals are {record.a}, {record.b}, {record.c}")
+    yield from lab.alloc_blocks()
