@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host test framework.
+ *
+ * A test program holds suites, a suite is a table of cases, and each case prints one
+ * line of TAP: "ok 3 - buddy.traces". A check that fails prints a "# " line with what
+ * was expected and the case goes on; it is reported at its end.
+ */
+#ifndef HOST_H
+#define HOST_H
+
+#include <prng.h>
+#include <stdio.h>
+#include <types.h>
+
+struct host_case {
+	const char *name;
+	void (*run)(void);
+};
+
+struct host_suite {
+	const char *name;
+	const struct host_case *cases;
+	unsigned nr;
+};
+
+/* Define host_suite_IDENT from a table of cases. */
+#define HOST_SUITE(ident, ...)                                                                     \
+	static const struct host_case ident##_cases[] = { __VA_ARGS__ };                           \
+	const struct host_suite host_suite_##ident = { #ident, ident##_cases,                      \
+						       ARRAY_SIZE(ident##_cases) }
+
+/* Each program lists its suites here; the list ends with NULL. */
+extern const struct host_suite *const host_suites[];
+
+/* The seed of this run, from the command line; a case derives all its choices from it. */
+extern uint64_t host_seed;
+
+/* Print one "# " line. */
+void host_note(const char *fmt, ...) __format(1, 2);
+
+/* Fail the running case and say why. */
+void host_fail(const char *file, int line, const char *fmt, ...) __format(3, 4);
+
+/* Has the running case failed already? */
+bool host_failed(void);
+
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			host_fail(__FILE__, __LINE__, "expected %s", #cond);                       \
+	} while (0)
+
+#define CHECK_EQ(a, b)                                                                             \
+	do {                                                                                       \
+		uint64_t a_ = (uint64_t)(a), b_ = (uint64_t)(b);                                   \
+		if (a_ != b_)                                                                      \
+			host_fail(__FILE__, __LINE__, "expected %s == %s, but %#lx != %#lx", #a,   \
+				  #b, (unsigned long)a_, (unsigned long)b_);                       \
+	} while (0)
+
+/* Does text hold word? Both are shown if not. */
+#define CHECK_NAMES(text, word)                                                                    \
+	do {                                                                                       \
+		if (!host_contains(text, word))                                                    \
+			host_fail(__FILE__, __LINE__, "expected \"%s\" in \"%s\"", word, text);    \
+	} while (0)
+
+bool host_contains(const char *text, const char *word);
+
+/*
+ * Run fn(arg). Returns true if it came back; false if it panicked, touched memory that
+ * is not there, or ran for longer than budget_ms of processor time: host_message says
+ * which. Interrupts are on again afterwards; a lock that fn held stays taken for ever.
+ */
+bool host_try(void (*fn)(void *), void *arg, unsigned budget_ms);
+
+extern char host_message[512];
+
+/* From here on keep what the kernel prints in host_output instead of showing it. */
+void host_capture_begin(void);
+void host_capture_end(void);
+
+extern char host_output[16384];
+
+/* Take the backing of all memmap away: the next test starts with no page at all. */
+void host_memmap_reset(void);
+
+/* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
+void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
+
+#endif

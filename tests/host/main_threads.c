@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The suite of host-threads, which is built with the thread sanitizer. */
+#include "host.h"
+
+extern const struct host_suite host_suite_threads;
+
+const struct host_suite *const host_suites[] = {
+	&host_suite_threads,
+	NULL,
+};

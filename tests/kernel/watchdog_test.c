@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watchdog strikes, whatever the CPUs are doing.
+ *
+ * What hangs here executes plain instructions between its pauses: under an emulator that
+ * counts instructions, time would pass very slowly for one that only pauses.
+ */
+#include <ktest.h>
+#include <panic.h>
+#include <percpu.h>
+#include <thread.h>
+#include <time.h>
+#include <watchdog.h>
+
+static _Noreturn void
+spin_for_ever(void)
+{
+	for (;;) {
+		for (unsigned i = 0; i < 1000; i++)
+			__asm__ volatile("");
+		arch_cpu_relax();
+	}
+}
+
+KTEST(watchdog, interrupts_off, .budget_ms = 100,
+      .expect_panic = "hang: no end after 100 ms of virtual time")
+{
+	(void)t;
+	arch_irq_disable();
+	spin_for_ever();
+}
+
+KTEST(watchdog, interrupts_on, .budget_ms = 60,
+      .expect_panic = "hang: no end after 60 ms of virtual time")
+{
+	(void)t;
+	spin_for_ever();
+}
+
+/* The boot CPU only waits for the thread that hangs. */
+static void
+hang(void *arg)
+{
+	(void)arg;
+	arch_irq_disable();
+	spin_for_ever();
+}
+
+KTEST(watchdog, another_cpu_hangs, .min_cpus = 2, .budget_ms = 100,
+      .expect_panic = "hang: no end after 100 ms of virtual time")
+{
+	struct thread *thread = thread_create("hang", hang, NULL, (int)nr_cpus - 1);
+
+	assert_true(t, thread != NULL);
+	thread_join(thread);
+}
+
+/* Nothing to run, no timer: every CPU is halted. */
+KTEST(watchdog, all_asleep, .budget_ms = 100,
+      .expect_panic = "hang: no end after 100 ms of virtual time")
+{
+	struct wait_queue queue = WAIT_QUEUE_INIT(queue);
+	static spinlock_t lock = SPINLOCK_INIT("test", RANK_TEST);
+
+	(void)t;
+	spin_lock_irqsave(&lock);
+	for (;;)
+		wait_on(&queue, &lock);
+}
+
+/* Arming again gives the whole budget again; disarmed, it does not strike. */
+KTEST(watchdog, rearmed_and_disarmed, .budget_ms = 2000)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		watchdog_arm(60 * NSEC_PER_MSEC);
+		time_spin_ns(30 * NSEC_PER_MSEC);
+	}
+	watchdog_disarm();
+	thread_sleep_ns(100 * NSEC_PER_MSEC);
+	expect_le(t, 220 * NSEC_PER_MSEC, time_ns());
+}

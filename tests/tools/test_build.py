@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: MIT
+"""The build and the scripts around it, tried on a tree of a few lines."""
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+SOURCES = {
+    "kernel/x86_64/kernel.ld": "ENTRY(_start)\nSECTIONS { . = 1M; .text : { *(.text*) } }\n",
+    "kernel/x86_64/start.S": ".global _start\n_start: call kernel_main\n",
+    "kernel/main.c": '#include "main.h"\nvoid\nkernel_main(void)\n{\n}\n',
+    "kernel/main.h": "void kernel_main(void);\n",
+    "mm/frames.c": "unsigned long frames(void);\nunsigned long\nframes(void)\n{\n\treturn 1;\n}\n",
+    "include/types.h": "",
+    "labs/lab1-buddy/lab.toml": "",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return plant(tmp_path / "tree")
+
+
+def plant(tree: Path) -> Path:
+    for name, text in SOURCES.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    shutil.copy(ROOT / "Makefile", tree)
+    no_cache = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "scripts", tree / "scripts", ignore=no_cache)
+    return tree
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Without what a make above may have left."""
+    kept = ("PATH", "HOME", "TMPDIR")
+    return {key: os.environ[key] for key in kept if key in os.environ} | extra
+
+
+def make(tree: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *words],
+        cwd=tree,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment(**extra),
+        check=False,
+    )
+
+
+def built(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """What a make that must succeed says that it built, such as "CC mm/frames.c"."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {" ".join(line.split()) for line in done.stdout.splitlines()}
+
+
+ALL = {"CC kernel/main.c", "AS kernel/x86_64/start.S", "CC mm/frames.c"}
+LINK = {"LD build/gcc-debug/kernel.elf"}
+
+
+def test_nothing_is_rebuilt_without_a_reason(tree: Path) -> None:
+    assert built(make(tree)) == ALL | LINK
+    again = make(tree)
+    assert built(again) == set()
+    assert again.stderr == ""
+
+
+def test_dry_run_and_clean(tree: Path) -> None:
+    assert make(tree, "-n").returncode == 0
+    assert not (tree / "build").exists()
+    built(make(tree))
+    built(make(tree, "clean"))
+    assert not (tree / "build").exists()
+    assert sorted(p.name for p in tree.iterdir()) == sorted(
+        {Path(name).parts[0] for name in SOURCES} | {"Makefile", "scripts"}
+    )
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_clean_never_removes_sources(tree: Path, out: str) -> None:
+    # With a harmless rm, in case this test is what finds the fault.
+    done = make(tree, "clean", f"O={out}", PATH=tools(tree / "bin", rm="echo rm was run"))
+    assert done.returncode != 0
+    assert "rm was run" not in done.stdout
+    assert f"O={out}: make clean would remove the sources" in done.stderr
+
+
+def test_a_header_rebuilds_its_users(tree: Path) -> None:
+    built(make(tree))
+    (tree / "kernel/main.h").write_text("void kernel_main(void);\n\n")
+    assert built(make(tree)) == {"CC kernel/main.c"} | LINK
+
+
+def test_a_removed_source_relinks(tree: Path) -> None:
+    built(make(tree))
+    (tree / "mm/frames.c").unlink()
+    assert built(make(tree)) == LINK
+
+
+def test_a_removed_header_is_no_mystery(tree: Path) -> None:
+    built(make(tree))
+    (tree / "kernel/main.h").unlink()
+    main = tree / "kernel/main.c"
+    main.write_text(main.read_text().replace('#include "main.h"', "void kernel_main(void);"))
+    assert built(make(tree)) == {"CC kernel/main.c"} | LINK
+
+
+def test_other_flags_rebuild(tree: Path) -> None:
+    built(make(tree))
+    assert built(make(tree, "WERROR=0")) == ALL | LINK
+    assert built(make(tree, "WERROR=0")) == set()
+
+
+def test_settings_do_not_mix(tree: Path) -> None:
+    for words in ([], ["CC=clang"], ["FLAVOR=release"], ["LAB=1"], ["CC=clang", "FLAVOR=release"]):
+        built(make(tree, *words))
+    assert sorted(p.name for p in (tree / "build").iterdir()) == [
+        "clang-debug",
+        "clang-release",
+        "gcc-debug",
+        "gcc-debug-lab1",
+        "gcc-release",
+    ]
+    assert built(make(tree)) == set()
+    assert built(make(tree, "LAB=buddy")) == set()  # the same lab by name
+
+
+def test_verbose_shows_commands(tree: Path) -> None:
+    done = make(tree, "V=1")
+    assert " -mno-red-zone " in done.stdout
+    assert "  CC  " not in done.stdout
+
+
+def test_two_places_build_the_same_bytes(tmp_path: Path) -> None:
+    one, two = plant(tmp_path / "one"), plant(tmp_path / "another" / "place")
+    for compiler in ("gcc", "clang"):
+        elf = f"build/{compiler}-debug/kernel.elf"
+        built(make(one, f"CC={compiler}"))
+        built(make(two, f"CC={compiler}"))
+        assert (one / elf).read_bytes() == (two / elf).read_bytes()
+
+
+def test_a_path_with_a_blank(tmp_path: Path) -> None:
+    assert built(make(plant(tmp_path / "my course"))) == ALL | LINK
+
+
+def test_a_warning_stops_the_build_unless_told(tree: Path) -> None:
+    source = tree / "mm/frames.c"
+    source.write_text(source.read_text() + "static int unused;\n")
+    assert make(tree).returncode != 0
+    assert make(tree, "WERROR=0").returncode == 0
+
+
+def test_sources_whose_objects_would_clash(tree: Path) -> None:
+    (tree / "kernel/main.S").write_text("")
+    done = make(tree)
+    assert done.returncode != 0
+    assert "rename one" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "word, says",
+    [
+        ("LAB=9", "LAB=9: no such lab here. Use one of: 1-buddy"),
+        ("LAB=zones", "LAB=zones: no such lab here"),
+        ("FLAVOR=fast", "FLAVOR=fast: use FLAVOR=debug or FLAVOR=release"),
+        ("CC=tcc", "CC=tcc: use CC=gcc or CC=clang"),
+    ],
+)
+def test_a_bad_setting_is_one_clear_line(tree: Path, word: str, says: str) -> None:
+    done = make(tree, word)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert says in line
+
+
+def test_help_names_every_target(tree: Path) -> None:
+    done = make(tree, "help")
+    for target in ("kernel", "run", "iso", "test", "grade", "replay", "setup", "doctor", "clean"):
+        assert f"\n  {target} " in done.stdout
+    assert "FLAVOR=debug" in done.stdout
+
+
+def test_compile_commands(tree: Path) -> None:
+    built(make(tree, "compile_commands.json"))
+    entries = json.loads((tree / "compile_commands.json").read_text())
+    assert [entry["file"] for entry in entries] == ["kernel/main.c", "mm/frames.c"]
+    assert "-Iinclude" in entries[0]["command"]
+
+
+# ---- Tools that are missing ----------------------------------------------------------
+
+
+def tools(folder: Path, *without: str, **fakes: str) -> str:
+    """A PATH with the usual tools but these, and with fakes: scripts by name."""
+    folder.mkdir()
+    for name in os.listdir("/usr/bin"):
+        if name not in without and name not in fakes:
+            (folder / name).symlink_to(f"/usr/bin/{name}")
+    for name, script in fakes.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+NOT_ROOT = "echo 1000"
+NOTHING_INSTALLED = "exit 1"
+ALL_INSTALLED = 'shift 3; for p in "$@"; do echo "ii $p"; done'
+
+
+def path_with(tmp_path: Path, dpkg: str, *without: str) -> str:
+    fakes = {"id": NOT_ROOT, "dpkg-query": dpkg, "apt-get": "echo apt-get was run; exit 1"}
+    return tools(tmp_path / "bin", *without, **fakes)
+
+
+def test_a_missing_tool_and_no_root(tree: Path, tmp_path: Path) -> None:
+    path = path_with(tmp_path, NOTHING_INSTALLED, "qemu-system-x86_64")
+    done = make(tree, "run", PATH=path)
+    assert done.returncode != 0
+    assert "setup: not found: qemu-system-x86_64" in done.stderr
+    assert "setup: run: sudo apt-get install --no-install-recommends " in done.stderr
+    assert "apt-get was run" not in done.stdout + done.stderr
+
+
+def test_a_missing_compiler(tree: Path, tmp_path: Path) -> None:
+    path = path_with(tmp_path, NOTHING_INSTALLED, "gcc", "x86_64-linux-gnu-gcc")
+    done = make(tree, PATH=path)
+    assert done.returncode != 0
+    assert "setup: not found: gcc" in done.stderr
+    assert "CC " not in done.stdout
+
+
+def test_a_missing_tool_does_not_matter_to_others(tree: Path, tmp_path: Path) -> None:
+    path = path_with(tmp_path, NOTHING_INSTALLED, "qemu-system-x86_64")
+    assert built(make(tree, PATH=path)) == ALL | LINK
+
+
+def run_setup(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts/setup", *words],
+        capture_output=True,
+        text=True,
+        env=environment(PATH=path),
+        check=False,
+    )
+
+
+def test_setup_with_everything_there(tmp_path: Path) -> None:
+    path = path_with(tmp_path, ALL_INSTALLED)
+    for words in ([], ["--check"], ["--need", "awk"]):
+        done = run_setup(path, *words)
+        assert done.returncode == 0, done.stderr
+        assert "apt-get was run" not in done.stdout
+
+
+def test_setup_where_path_hides_a_tool(tmp_path: Path) -> None:
+    done = run_setup(path_with(tmp_path, ALL_INSTALLED), "--need", "no-such-tool")
+    assert done.returncode == 1
+    assert "$PATH does not lead to: no-such-tool" in done.stderr
+
+
+def test_setup_check_names_what_is_missing(tmp_path: Path) -> None:
+    done = run_setup(path_with(tmp_path, NOTHING_INSTALLED), "--check")
+    assert done.returncode == 1
+    assert done.stderr.startswith("setup: missing packages: ")
+    assert "qemu-system-x86" in done.stderr
+
+
+def test_setup_on_another_distribution(tmp_path: Path) -> None:
+    path = tools(tmp_path / "bin", "apt-get", "dpkg-query", dnf="exit 1")
+    done = run_setup(path)
+    assert done.returncode == 1
+    assert "sudo dnf install" in done.stderr
+
+
+# ---- Checks ----------------------------------------------------------------------------
+
+
+def run_check(name: str, tree: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / name, "--root", tree], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "file, line, says",
+    [
+        ("mm/memory_map.c", "#include <acpi.h>", "acpi.h is not for mm/"),
+        ("mm/newcomer.c", "", "has no layer yet"),
+        ("include/list.h", "#include <page.h>", "page.h belongs to layer frames, above base"),
+        ("mm/memory_map.c", '__asm__ volatile("cli");', "go through an arch_*() function"),
+    ],
+)
+def test_layers(tmp_path: Path, file: str, line: str, says: str) -> None:
+    for folder in ("include", "mm"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "mm/memory_map.c").write_text("#include <page.h>\n#include <stdint.h>\n")
+    assert run_check("check-layers", tmp_path).returncode == 0
+    (tmp_path / file).write_text(f"\n{line}\n")
+    done = run_check("check-layers", tmp_path)
+    assert done.returncode == 1
+    assert says in done.stdout
+
+
+GOOD = "/* SPDX-License-Identifier: MIT */\nint f(void);\n\nint\nf(void)\n{\n\treturn 1;\n}\n"
+
+
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("/* SPDX-License-Identifier: MIT */", "/* MIT */", ":1: the first line names the licence"),
+        ("\treturn 1;", "\treturn 1; ", ":7: blanks at the end"),
+        ("\treturn 1;", "        return 1;", ":7: indented with spaces"),
+        ("\treturn 1;", "\treturn 1; /* " + "x" * 90 + " */", ":7: longer than 100 columns"),
+        ("\treturn 1;", "\treturn 1; /* TO" "DO */", ":7: something was left to be done"),
+        ("\treturn 1;", "\treturn 1; /* /home/" "me/x */", ":7: a path of one machine"),
+        ("\treturn 1;", "#ifdef X\n#endif\n\treturn 1;", "conditional compilation inside f"),
+        ("\treturn 1;", "\n" * 60 + "\treturn 1;", ":5: f has 64 lines"),
+        ("return 1;\n}\n", "return 1;\n}\n\n", "exactly one line end"),
+    ],
+)
+def test_style(tmp_path: Path, old: str, new: str, says: str) -> None:
+    (tmp_path / "mm").mkdir()
+    source = tmp_path / "mm/f.c"
+    source.write_text(GOOD)
+    shutil.copy(ROOT / ".clang-format", tmp_path)
+    before = run_check("check-style", tmp_path)
+    assert before.returncode == 0, before.stdout
+    source.write_text(GOOD.replace(old, new))
+    done = run_check("check-style", tmp_path)
+    assert done.returncode == 1
+    assert says in done.stdout
+
+
+# ---- The count of all tests ---------------------------------------------------------------
+
+
+def load(name: str) -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("loaded", str(ROOT / name))
+    spec = importlib.util.spec_from_loader("loaded", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "text, status, counted",
+    [
+        ("check-style: 97 files, 0 complaints", 0, (1, 0)),
+        ("check-style: 97 files, 3 complaints", 1, (0, 1)),
+        ("ok x\n12 passed, 0 failed, 3 skipped", 0, (12, 0)),
+        ("12 passed, 2 failed, 3 skipped", 1, (12, 2)),
+        ("12 passed\nkilled", 124, (12, 1)),
+        ("2 failed, 40 passed in 1.20s", 1, (40, 2)),
+        ("40 passed, 1 skipped in 1.20s", 0, (40, 0)),
+        ("1 failed, 2 errors in 1.20s", 1, (0, 3)),
+        ("split ........  5/5  ok\nmerge ........  0/5  wrong\nscore: 5/10", 1, (1, 1)),
+        ("    ok 1 - a\n    not ok 2 - b\nnot ok 1 - gcc\nok 2 - fuzz\n1..2", 1, (2, 1)),
+        ("", 2, (0, 1)),
+    ],
+)
+def test_counting(
+    text: str, status: int, counted: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    assert load("scripts/test-all").count(text, status) == counted
+
+
+# ---- Boots ------------------------------------------------------------------------------------
+
+BOOTED = "IKOS\nboot: 4 CPUs, 250 MiB usable, 9 thousand cycles\nok 1 paging\n"
+
+
+@pytest.mark.parametrize(
+    "serial, status, says",
+    [
+        (BOOTED, 0, []),
+        (BOOTED, None, ["it did not end"]),
+        (BOOTED, 2, ["it ended with status 2"]),
+        (BOOTED.replace("4 CPUs", "1 CPU"), 0, ["the kernel counts 1 of 4 CPUs"]),
+        (BOOTED.replace("250", "25"), 0, ["the kernel counts 25 of 256 MiB"]),
+        (BOOTED.replace("ok 1", "not ok 1"), 0, ["the suite paging failed"]),
+        (BOOTED + "panic: bad\n", 0, ["panic: bad"]),
+        ("", 0, ['no line "boot: N CPUs, N MiB usable"', "the suite paging did not end"]),
+    ],
+)
+def test_boots_are_judged(
+    serial: str, status: int | None, says: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    boots = load("tests/boot/boots")
+    assert boots.judge(boots.Boot("pc", "direct"), status, serial) == says
