@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+#
+# The one entrance to IKOS. "make help" lists what it can do.
+#
+# One make reads everything: there are no makefiles in subdirectories, so every dependency
+# is known and a rebuild does exactly what changed. Nothing is written beside the sources.
+# What is built with other settings (compiler, flavour, lab) goes to another directory
+# below $(O), so settings never mix.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# As many jobs as processors, unless -j was given here or by the make above.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+endif
+
+empty :=
+space := $(empty) $(empty)
+
+# ---- Settings: make NAME=VALUE -------------------------------------------------
+#   O=build            directory for everything that is built
+#   CC=gcc             compiler: gcc or clang
+#   CROSS_COMPILE=     prefix of gcc and ld, such as x86_64-elf-
+#   FLAVOR=debug       debug (with the checks of IKOS_DEBUG) or release
+#   LAB=               build only labs 1 to this one: a number or a name
+#   WERROR=1           0: warnings do not stop the build
+#   V=0                1: show the commands
+O ?= build
+FLAVOR ?= $(if $(filter bench,$(MAKECMDGOALS)),release,debug)
+WERROR ?= 1
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := gcc
+endif
+Q := $(if $(filter 1,$(V)),,@)
+
+# $(call tool,NAME...): the path of the first that is in $PATH, without starting a process.
+path_dirs := $(subst :, ,$(PATH))
+tool = $(firstword $(foreach name,$1,$(wildcard $(path_dirs:%=%/$(name)))))
+
+# "  CC  mm/buddy_allocator.c", where the command itself is not shown.
+say = $(if $(Q),$(info $(space) $1$(space) $2))
+
+# ---- Labs ------------------------------------------------------------------------
+# The number of a lab is its place in this list. A kernel of lab n has the labs 1 to n.
+LABS := buddy zones slab paging swap compression numa
+LAB_NUMBERS := 1 2 3 4 5 6 7
+LABS_HERE := $(patsubst labs/%/,%,$(sort $(wildcard labs/lab[1-7]-*/)))
+
+lab_name = $(word $1,$(LABS))
+lab_number = $(strip $(foreach n,$(LAB_NUMBERS),$(if $(filter $1,$n $(call lab_name,$n)),$n)))
+LAST_LAB := $(lastword $(foreach n,$(LAB_NUMBERS),$(if $(filter lab$n-%,$(LABS_HERE)),$n)))
+
+ifdef LAB
+LAB_NUMBER := $(call lab_number,$(LAB))
+ifeq ($(filter lab$(LAB_NUMBER)-%,$(LABS_HERE)),)
+$(error LAB=$(LAB): no such lab here. Use one of: $(subst lab,,$(LABS_HERE)), by number or by name)
+endif
+else
+LAB_NUMBER := $(or $(LAST_LAB),$(lastword $(LAB_NUMBERS)))
+endif
+LABS_IN := $(wordlist 1,$(LAB_NUMBER),$(LAB_NUMBERS))
+LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
+
+# Files of mm/ that a kernel of an earlier lab leaves out: MM_LABn := FILE...
+
+# ---- Toolchain ---------------------------------------------------------------------
+ifeq ($(filter debug release,$(FLAVOR)),)
+$(error FLAVOR=$(FLAVOR): use FLAVOR=debug or FLAVOR=release)
+endif
+CC_NAME := $(notdir $(CC))
+COMPILER := $(if $(findstring clang,$(CC_NAME)),clang,$(if $(findstring gcc,$(CC_NAME)),gcc))
+ifeq ($(COMPILER),)
+$(error CC=$(CC): use CC=gcc or CC=clang)
+endif
+
+ifndef CROSS_COMPILE
+CROSS_COMPILE := $(patsubst %ld,%,$(notdir $(call tool,x86_64-elf-ld x86_64-linux-gnu-ld)))
+endif
+ifeq ($(COMPILER),clang)
+KCC := $(CC) --target=x86_64-unknown-none-elf
+KLD := $(if $(call tool,$(CROSS_COMPILE)ld),$(CROSS_COMPILE)ld,ld.lld)
+else
+# A cross-binutils alone does not make a cross-gcc.
+KCC := $(if $(filter gcc,$(CC)),$(if $(call tool,$(CROSS_COMPILE)gcc),$(CROSS_COMPILE))gcc,$(CC))
+KLD := $(CROSS_COMPILE)ld
+endif
+PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
+
+B := $(O)/$(CC_NAME)-$(FLAVOR)$(if $(LAB),-lab$(LAB_NUMBER))
+KERNEL := $(B)/kernel.elf
+
+# ---- Flags -------------------------------------------------------------------------
+KCPPFLAGS := -Iinclude -Ikernel/x86_64/include $(if $(filter debug,$(FLAVOR)),-DIKOS_DEBUG)
+# Paths in the output start at the top of the tree, so that any copy of it builds the same bytes.
+# (clang forgets to map the directory that it runs in when it assembles.)
+KCOMMON := -g -ffile-prefix-map="$$PWD"=. \
+	$(if $(filter clang,$(COMPILER)),-fdebug-compilation-dir=.) \
+	$(if $(filter 0,$(WERROR)),,-Werror -Wa,--fatal-warnings)
+KCFLAGS := -std=gnu11 -O2 -Wall -Wextra -ffreestanding -fno-pie -mcmodel=kernel -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
+KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warnings
+
+# ---- Sources -------------------------------------------------------------------------
+# $(call find,DIR,PATTERN...): every file below DIR that matches.
+find = $(foreach f,$(wildcard $1/*),$(call find,$f,$2) $(filter $2,$f))
+
+MM_LEFT_OUT := $(addprefix mm/,$(foreach n,$(LABS_OUT),$(MM_LAB$n)))
+KSOURCES := $(sort $(call find,kernel,%.c %.S) \
+	$(filter-out $(MM_LEFT_OUT),$(wildcard mm/*.c)) \
+	$(wildcard tests/kernel/*.c) \
+	$(foreach n,$(LABS_IN),$(wildcard labs/lab$n-*/tests/*.c)))
+KOBJECTS := $(sort $(addprefix $(B)/,$(addsuffix .o,$(basename $(KSOURCES)))))
+ifneq ($(words $(KSOURCES)),$(words $(KOBJECTS)))
+$(error Two sources in one directory differ only in .c and .S: rename one)
+endif
+KSCRIPT := kernel/x86_64/kernel.ld
+
+# ---- The kernel ------------------------------------------------------------------------
+.PHONY: all kernel
+all: kernel ## build the kernel (the default)
+kernel: $(KERNEL) ## the same: build/gcc-debug/kernel.elf, or what the settings say
+	@:
+
+# What was compiled and linked with, kept in files that change only when it does.
+# $(call stamp,FILE,TEXT) makes FILE out of date if it does not hold TEXT.
+.PHONY: force
+stamp = $(if $(filter-out $(subst $(space),,$2),$(subst $(space),,$(file <$1))),$(eval $1: force))
+KCC_VERSION := $(shell $(KCC) --version 2>/dev/null | head -n 1)
+COMPILE_WITH = $(KCC_VERSION) $(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON)
+LINK_WITH = $(KLD) $(KLDFLAGS) $(KOBJECTS)
+
+$(B)/compile.txt:
+	@mkdir -p $(@D); printf '%s\n' '$(COMPILE_WITH)' >$@
+$(B)/link.txt:
+	@mkdir -p $(sort $(dir $(KOBJECTS))); printf '%s\n' '$(LINK_WITH)' >$@
+
+$(B)/%.o: %.c $(B)/compile.txt | $(B)/link.txt
+	$(call say,CC,$<)
+	$(Q)$(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: %.S $(B)/compile.txt | $(B)/link.txt
+	$(call say,AS,$<)
+	$(Q)$(KCC) $(KCPPFLAGS) $(KCOMMON) -MMD -MP -c -o $@ $<
+
+$(KERNEL): $(KOBJECTS) $(KSCRIPT) $(B)/link.txt
+	$(call say,LD,$@)
+	$(Q)$(KLD) $(KLDFLAGS) -T $(KSCRIPT) -o $@ $(KOBJECTS)
+
+-include $(KOBJECTS:.o=.d)
+
+$(call stamp,$(B)/compile.txt,$(COMPILE_WITH))
+$(call stamp,$(B)/link.txt,$(LINK_WITH))
+
+# ---- Tools that a target needs -----------------------------------------------------------
+# $(call needs,TARGET...,TOOL...): if a tool is not there, run scripts/setup before the target:
+# it installs what is missing, or says how to.
+lacking = $(strip $(foreach name,$1,$(if $(call tool,$(name)),,$(name))))
+needs = $(if $(call lacking,$2),$(eval LACKING += $(call lacking,$2))$(eval $1: | lacking-tools))
+.PHONY: lacking-tools
+lacking-tools:
+	@scripts/setup --need $(sort $(LACKING))
+
+$(call needs,$(B)/compile.txt,$(firstword $(KCC)) $(KLD))
+
+# ---- Running it ----------------------------------------------------------------------------
+#   CMDLINE=           the kernel's command line (run, debug, and in the ISO)
+#   CPUS=4 MEMORY=256  the machine: processors, MiB (run, run-iso, run-uefi, debug, bochs)
+CPUS ?= 4
+MEMORY ?= 256
+export CPUS MEMORY CMDLINE
+ISO := $(B)/ikos.iso
+
+.PHONY: run debug iso run-iso run-uefi bochs
+run: $(KERNEL) ## boot to the console on this terminal (QEMU loads the kernel itself)
+	@scripts/run direct $(KERNEL)
+
+debug: $(KERNEL) ## the same, but wait for GDB on port 1234
+	@scripts/run debug $(KERNEL)
+
+iso: $(ISO) ## build a CD image that boots with BIOS and UEFI
+	@:
+
+run-iso: $(ISO) ## boot the CD image with BIOS and GRUB
+	@scripts/run iso $(ISO)
+
+run-uefi: $(ISO) ## boot the CD image with UEFI and GRUB
+	@scripts/run uefi $(ISO)
+
+bochs: $(ISO) ## boot the CD image on Bochs, which only prints
+	@scripts/bochs $(ISO)
+
+$(ISO): $(KERNEL) scripts/mkiso $(B)/iso.txt
+	$(call say,ISO,$@)
+	$(Q)scripts/mkiso $(KERNEL) $@ '$(CMDLINE)'
+$(B)/iso.txt:
+	@mkdir -p $(@D); printf '%s\n' '$(CMDLINE)' >$@
+$(call stamp,$(B)/iso.txt,$(CMDLINE))
+
+$(call needs,run debug run-iso run-uefi,qemu-system-x86_64)
+$(call needs,$(ISO),grub-mkrescue xorriso mformat)
+$(call needs,bochs,bochs-bin)
+
+# ---- Checking it -------------------------------------------------------------------------------
+.PHONY: test boots ktest grade replay bench pytest check-style check-layers format
+test: ## everything below, with both compilers and flavours; ends "N passed, N failed"
+	@$(PYTHON) scripts/test-all --out $(O)
+
+boots: $(KERNEL) ## boot on every firmware, loader and machine that is supported
+	@$(PYTHON) tests/boot/boots --out $(B)/boots $(KERNEL)
+
+# A make started by a tool: with these settings, but with jobs of its own.
+submake = MAKEFLAGS='$(filter-out -j% --jobserver%,$(MAKEFLAGS))'
+
+ktest: $(KERNEL) ## run the kernel's test suites; SUITE=buddy or SUITE=buddy.merge: only these
+	@$(PYTHON) grading/ktest --kernel $(KERNEL) $(SUITE)
+
+grade: ## mark a lab, LAB=buddy; CASE= SEED= only some, again; JSON= JUNIT= also to these files
+	@$(submake) $(PYTHON) grading/grade --build --kernel $(KERNEL) $(if $(LAB),--lab $(LAB)) \
+		$(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(JSON),--json $(JSON)) $(if $(JUNIT),--junit $(JUNIT))
+
+replay: $(KERNEL) ## boot one case as the grader did, on this terminal: LAB= CASE= SEED=
+	@$(PYTHON) scripts/replay --kernel $(KERNEL) $(if $(LAB),--lab $(LAB)) --case '$(CASE)' \
+		$(if $(SEED),--seed $(SEED))
+
+bench: $(KERNEL) ## measure the release kernel: instructions per operation
+	@scripts/bench $(KERNEL)
+
+pytest: $(KERNEL) ## tests of the tools
+	@IKOS_KERNEL="$$(realpath $(KERNEL))" $(PYTHON) -m pytest -q --durations=3 tests/tools
+
+check-style: ## how the sources read: layout, lengths, licence lines
+	@$(PYTHON) scripts/check-style
+
+check-layers: ## includes in mm/ only point down
+	@$(PYTHON) scripts/check-layers
+
+format: ## lay out the C sources as .clang-format says
+	@$(PYTHON) scripts/check-style --format
+
+include $(wildcard tests/host/host.mk make/*.mk starter.mk)
+
+$(call needs,ktest grade replay bench,qemu-system-x86_64)
+$(call needs,test boots,qemu-system-x86_64 bochs-bin grub-mkrescue xorriso mformat)
+$(call needs,check-style,clang-format ctags)
+$(call needs,format,clang-format)
+
+# ---- The rest ------------------------------------------------------------------------------------
+.PHONY: setup doctor clean help
+compile_commands.json: $(B)/compile.txt $(B)/link.txt ## for editors and clangd
+	$(call say,GEN,$@)
+	@printf '%s\n' $(filter %.c,$(KSOURCES)) | awk -v dir='$(CURDIR)' \
+		-v cc='$(KCC) $(KCPPFLAGS) $(KCFLAGS) -c ' 'BEGIN { print "[" } \
+		{ printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s\"}", \
+		(NR > 1 ? ",\n" : ""), dir, $$0, cc $$0 } END { print "\n]" }' >$@
+
+setup: ## install the packages that all this needs (as root)
+	@scripts/setup
+
+doctor: ## which tools are here, and what is known to give trouble
+	@scripts/doctor
+
+clean: ## remove everything that was built
+	@out=$$(realpath -m $(O)); [[ $$PWD/ != "$${out%/}/"* ]] || \
+		{ echo 'O=$(O): make clean would remove the sources' >&2; exit 1; }
+	$(Q)rm -rf $(O) compile_commands.json
+
+help: ## this list
+	@echo 'make TARGET... [NAME=VALUE...]'
+	@awk -F ':.*## ' '/^[a-z][a-z_.-]*:.*## / { printf "  %-22s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+	@echo 'Settings, with their defaults:'
+	@sed -n 's/^#   \([A-Z_]*=\)/  \1/p' $(MAKEFILE_LIST)
