@@ -8,7 +8,12 @@
 #include <spinlock.h>
 #include <types.h>
 
-/* ---- The buddy allocator: mm/buddy_allocator.c ---------------------------- */
+/*
+ * ---- The buddy allocator: mm/buddy_allocator.c ----------------------------
+ *
+ * Wherever a page or a range is passed, its frames must have a struct page; see
+ * page_frame_present(). All else that can be wrong with them is found and reported.
+ */
 
 struct free_area {
 	struct list_head list; /* (b) heads of free blocks, linked through page->link */
@@ -53,9 +58,10 @@ void buddy_add_range(struct buddy *buddy, pfn_t first, pfn_t end);
 int buddy_reserve_range(struct buddy *buddy, pfn_t first, pfn_t end) __must_check;
 
 /*
- * Allocate 2^order contiguous frames, aligned to 2^order. Returns the page of the
- * first, which the caller owns until buddy_free(), or NULL when no free block is large
- * enough. Never sleeps; O(MAX_ORDER). (Knowlton 1965; Knuth vol. 1, 2.5, algorithm R)
+ * Allocate 2^order contiguous frames, aligned to 2^order, from the smallest free block
+ * that is large enough. Returns the page of the first, which the caller owns until
+ * buddy_free(), or NULL when there is no such block. Never sleeps; O(MAX_ORDER).
+ * (Knowlton 1965; Knuth vol. 1, 2.5, algorithm R)
  */
 struct page *buddy_alloc(struct buddy *buddy, unsigned order) __must_check;
 

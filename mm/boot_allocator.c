@@ -82,8 +82,10 @@ boot_alloc_raw(uint64_t size, uint64_t align, paddr_t limit)
 {
 	ASSERT(!boot.finished);
 	ASSERT_LE(PAGE_SIZE, align);
-	ASSERT(IS_ALIGNED(align, align & -align));
+	ASSERT_EQ(align & (align - 1), 0);
 
+	if (size > UINT64_MAX - PAGE_SIZE)
+		return 0; /* rounding it up would wrap */
 	size = ALIGN_UP(size, PAGE_SIZE);
 	for (unsigned i = boot.nr; i-- > 0;) {
 		const struct memory_range *range = &boot.range[i];

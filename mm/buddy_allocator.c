@@ -370,10 +370,12 @@ buddy_reserve_range(struct buddy *buddy, pfn_t first, pfn_t end)
 static bool
 is_allocated_block(const struct buddy *buddy, pfn_t pfn, unsigned order)
 {
-	const struct page *page = pfn_to_page(pfn);
+	const struct page *page;
 
-	return pfn >= buddy->first && pfn < buddy->end && page->state == PAGE_ALLOCATED &&
-	       page->order == order;
+	if (pfn < buddy->first || pfn >= buddy->end)
+		return false;
+	page = pfn_to_page(pfn);
+	return page->state == PAGE_ALLOCATED && page->order == order;
 }
 
 /* What a frame is that is_allocated_block() is false for, in words. */
@@ -434,6 +436,10 @@ buddy_free_range(struct buddy *buddy, pfn_t first, pfn_t end)
 	unsigned order;
 
 	/* All of it is checked before any of it is freed. */
+	if (first < buddy->first)
+		bad_free(buddy, first, 0, flags);
+	if (end > buddy->end)
+		bad_free(buddy, buddy->end, 0, flags);
 	for (pfn_t pfn = first; pfn < end; pfn += 1ul << order) {
 		order = MIN(pfn_to_page(pfn)->order, piece_order(pfn, end));
 		if (!is_allocated_block(buddy, pfn, order))

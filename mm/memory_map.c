@@ -15,8 +15,8 @@
  * it (enum memory_kind is in rising strength), so a doubtful frame is never used. Strips
  * of one kind that touch are joined.
  *
- * Rounding follows the same caution: a frame is usable if all of it is, and unusable if
- * any byte of it is not.
+ * Rounding follows the same caution: a frame is usable if one usable range covers all of it,
+ * and unusable if any byte of it is unusable.
  *
  * Cost is O(n^2) for n ranges, n <= MEMORY_MAP_MAX, and in practice about ten. No locks:
  * only the boot CPU runs.
@@ -51,23 +51,29 @@ memory_map_add(struct memory_map *map, paddr_t start, paddr_t length, enum memor
 }
 
 /*
- * Round one range to whole frames below limit, counting what was wrong with it. Returns
- * false if nothing of it is left.
+ * Cut one range off at limit, counting what was wrong with it. Returns false if nothing of
+ * it is left.
  */
 static bool
-round_range(struct memory_range *range, paddr_t limit, struct memory_map_report *report)
+cut_range(struct memory_range *range, paddr_t limit, struct memory_map_report *report)
 {
 	if (range->start == range->end) {
 		report->empty++;
 		return false;
 	}
 	if (range->end < range->start) {
-		report->wrapped++;
+		report->wrapped += range->end != 0; /* 2^64 itself does no harm */
 		range->end = limit;
 	}
 	range->start = MIN(range->start, limit);
 	range->end = MIN(range->end, limit);
+	return range->start < range->end;
+}
 
+/* Round one range to whole frames. Returns false if nothing of it is left. */
+static bool
+round_range(struct memory_range *range, struct memory_map_report *report)
+{
 	if (range->kind == MEMORY_USABLE) {
 		if (!IS_ALIGNED(range->start | range->end, PAGE_SIZE))
 			report->misaligned++;
@@ -150,33 +156,45 @@ append_strip(struct memory_map *map, paddr_t start, paddr_t end, enum memory_kin
 		memory_map_add(map, start, end - start, kind);
 }
 
+/* Write to work what cutting and rounding leave of the ranges of in. */
+static void
+clean_ranges(const struct memory_map *in, struct memory_map *work, paddr_t limit,
+	     struct memory_map_report *report)
+{
+	unsigned nr = 0;
+
+	work->nr = 0;
+	for (unsigned i = 0; i < in->nr; i++) {
+		work->range[work->nr] = in->range[i];
+		work->nr += cut_range(&work->range[work->nr], limit, report);
+	}
+	/* Ranges that merely meet inside a frame overlap only once they are rounded. */
+	report->overlaps = count_overlaps(work);
+	for (unsigned i = 0; i < work->nr; i++) {
+		work->range[nr] = work->range[i];
+		nr += round_range(&work->range[nr], report);
+	}
+	work->nr = nr;
+}
+
 int
 memory_map_normalise(const struct memory_map *in, struct memory_map *out, paddr_t limit,
 		     struct memory_map_report *report)
 {
-	static struct memory_map rounded; /* too large for a kernel stack */
+	static struct memory_map work; /* too large for a kernel stack */
 	static paddr_t cuts[2 * MEMORY_MAP_MAX];
 	enum memory_kind kind = MEMORY_USABLE;
 	bool usable = false;
 	unsigned nr_cuts;
 
 	*report = (struct memory_map_report){ .dropped = in->nr_dropped };
-	limit = ALIGN_DOWN(limit, PAGE_SIZE);
-	rounded.nr = 0;
 	out->nr = 0;
 	out->nr_dropped = 0;
+	clean_ranges(in, &work, ALIGN_DOWN(limit, PAGE_SIZE), report);
 
-	for (unsigned i = 0; i < in->nr; i++) {
-		struct memory_range range = in->range[i];
-
-		if (round_range(&range, limit, report))
-			rounded.range[rounded.nr++] = range;
-	}
-	report->overlaps = count_overlaps(&rounded);
-
-	nr_cuts = sorted_cuts(&rounded, cuts);
+	nr_cuts = sorted_cuts(&work, cuts);
 	for (unsigned i = 0; i + 1 < nr_cuts; i++) {
-		if (cuts[i] == cuts[i + 1] || !kind_at(&rounded, cuts[i], &kind))
+		if (cuts[i] == cuts[i + 1] || !kind_at(&work, cuts[i], &kind))
 			continue;
 		append_strip(out, cuts[i], cuts[i + 1], kind);
 		usable |= kind == MEMORY_USABLE;

@@ -57,12 +57,13 @@ census_block(struct census *census, pfn_t pfn, pfn_t end)
 {
 	const struct page *page = pfn_to_page(pfn);
 	unsigned order = page->order;
-	size_t size = 1ul << order;
+	size_t size;
 
 	if (order > MAX_ORDER) {
 		REPORT(census, "frame %#lx heads a block of order %u\n", (unsigned long)pfn, order);
 		return 1;
 	}
+	size = 1ul << order;
 	if (!IS_ALIGNED(pfn, size) || pfn + size > end) {
 		REPORT(census, "frame %#lx heads a block of order %u that cannot lie there\n",
 		       (unsigned long)pfn, order);

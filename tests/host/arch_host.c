@@ -78,13 +78,15 @@ __ubsan_default_options(void)
 __attribute__((constructor)) static void
 reserve_memory(void)
 {
-	if ((size_t)(__stop_percpu - __start_percpu) > HOST_PERCPU_SIZE) {
-		fprintf(stderr, "raise HOST_PERCPU_SIZE to %zu\n",
-			(size_t)(__stop_percpu - __start_percpu));
+	size_t percpu_size = (size_t)(__stop_percpu - __start_percpu);
+
+	if (percpu_size > HOST_PERCPU_SIZE) {
+		fprintf(stderr, "raise HOST_PERCPU_SIZE to %zu\n", percpu_size);
 		exit(2);
 	}
-	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
-		memcpy(host_percpu[cpu], __start_percpu, (size_t)(__stop_percpu - __start_percpu));
+	/* Without the checks of debug kernels there may be no such variable. */
+	for (unsigned cpu = 0; percpu_size > 0 && cpu < MAX_CPUS; cpu++)
+		memcpy(host_percpu[cpu], __start_percpu, percpu_size);
 	host_memmap = reserve(MEMMAP_SIZE, PROT_NONE);
 	host_direct_map = (uintptr_t)reserve(HOST_FRAMES << PAGE_SHIFT, PROT_READ | PROT_WRITE);
 }
@@ -177,7 +179,7 @@ static void
 on_signal(int number, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (!try_target) {
+	if (!try_target && number != SIGPROF) {
 		/* Run the instruction again, into the sanitizer's handler or the default. */
 		signal(number, SIG_DFL);
 		return;

@@ -366,12 +366,15 @@ run_for_try(void *trace)
 	trace_run(trace);
 }
 
-#define TRACE_BUDGET_MS 2000
+#define TRACE_BUDGET_MS	 2000
+#define SHRINK_BUDGET_MS 50 /* a trace that hangs is run again and again */
+
+static unsigned budget_ms = TRACE_BUDGET_MS;
 
 const char *
 trace_try(const struct trace *trace)
 {
-	if (!host_try(run_for_try, (void *)trace, TRACE_BUDGET_MS))
+	if (!host_try(run_for_try, (void *)trace, budget_ms))
 		snprintf(failure, sizeof(failure), "%s", host_message);
 	return failure[0] ? failure : NULL;
 }
@@ -404,6 +407,7 @@ trace_explain(struct trace *trace)
 	bool removed = true;
 
 	host_capture_begin();
+	budget_ms = SHRINK_BUDGET_MS;
 	trace->check_every = 1;
 	if (!trace_try(trace))
 		host_note("the trace does not fail again when it is checked at every step");
@@ -424,5 +428,6 @@ trace_explain(struct trace *trace)
 	printing = true;
 	trace_try(trace);
 	printing = false;
+	budget_ms = TRACE_BUDGET_MS;
 	host_note("then: %s", failure);
 }
