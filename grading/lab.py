@@ -2,7 +2,7 @@
 """A lab as its lab.toml describes it: the graded cases and what each is worth."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,15 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Exercise:
+    """A function that a student writes. In a starter it calls lab_todo() with that text."""
+
+    file: str  # path in the tree
+    function: str
+    todo: str
+
+
+@dataclass(frozen=True)
 class Lab:
     number: int
     name: str
@@ -33,6 +42,7 @@ class Lab:
     handout: str  # path in the tree
     oracle: Path
     cases: tuple[Case, ...]
+    exercises: tuple[Exercise, ...]  # in the order in which they are best written
 
     def select(self, names: list[str]) -> tuple[Case, ...]:
         """The cases of those names, in the lab's order; all for no names."""
@@ -43,6 +53,17 @@ class Lab:
                     f"lab {self.name} has no case {name}; it has: {', '.join(sorted(known))}"
                 )
         return tuple(case for case in self.cases if not names or case.name in names)
+
+    def next_exercise(self, tree: Path) -> Exercise | None:
+        """The first one that is not written yet in a tree."""
+        for exercise in self.exercises:
+            try:
+                text = (tree / exercise.file).read_text(errors="replace")
+            except OSError:
+                continue
+            if f'"{exercise.todo}"' in text:
+                return exercise
+        return None
 
 
 def find(tree: Path, wanted: str) -> Lab:
@@ -72,7 +93,11 @@ def load(path: Path) -> Lab:
             suite=content["suite"],
             handout=content["handout"],
             oracle=path.with_name("oracle.py"),
-            cases=tuple(_case(table) for table in content["case"]),
+            cases=tuple(_case(table, content.get("options", "")) for table in content["case"]),
+            exercises=tuple(
+                Exercise(table["file"], table["function"], table["todo"])
+                for table in content.get("exercise", [])
+            ),
         )
     except KeyError as error:
         raise GradingError(f"{path}: the key {error} is missing") from error
@@ -85,11 +110,12 @@ def load(path: Path) -> Lab:
     return lab
 
 
-def _case(table: dict[str, Any]) -> Case:
+def _case(table: dict[str, Any], options: str) -> Case:
     unknown = set(table) - _CASE_KEYS
     if unknown:
         raise ValueError(f"case {table.get('name')}: unknown key {min(unknown)}")
     case = Case(**table)
+    case = replace(case, options=f"{options} {case.options}".strip())
     if case.points < 0 or case.cpus < 1:
         raise ValueError(f"case {case.name}: points must not be negative, cpus at least 1")
     return case

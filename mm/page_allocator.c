@@ -22,10 +22,23 @@ TUNABLE(fail_every, "mm.fail_every", 0, UINT64_MAX,
 static uint64_t fail_seed = 1;
 TUNABLE(fail_seed, "mm.fail_seed", 0, UINT64_MAX, "which page allocations fail");
 
+/*
+ * A graded kernel needs hardly any memory, and one whose allocator is wrong should still
+ * reach the case that says how. So the grader asks for the easiest ranges there are.
+ */
+static uint64_t whole_blocks;
+TUNABLE(whole_blocks, "mm.whole_blocks", 0, 1,
+	"1: leave memory unused that is not in whole largest blocks");
+
 static void
 give(pfn_t first, pfn_t end)
 {
-	buddy_add_range(&mm_frames, first, end);
+	if (whole_blocks) {
+		first = ALIGN_UP(first, MAX_ORDER_FRAMES);
+		end = ALIGN_DOWN(end, MAX_ORDER_FRAMES);
+	}
+	if (first < end)
+		buddy_add_range(&mm_frames, first, end);
 }
 
 void

@@ -12,7 +12,7 @@ free lists, if the solution uses them, must hold what is free and nothing else.
 """
 
 import enum
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from grading.evidence import Record
 from grading.frame_check import check_free_memory
@@ -24,6 +24,7 @@ BLOCK = 1 << MAX_ORDER
 FRAMES = 8192
 BLOCKS = FRAMES >> MAX_ORDER
 NO_FRAME = (1 << 64) - 1
+EINVAL = 22
 
 
 class Ev(enum.IntEnum):
@@ -120,12 +121,19 @@ class Lab:
         free = self.model.is_free(first, end)
         if (record.arg == 0) != free:
             self.ctx.fail(f"returned {-record.arg}, but {'all' if free else 'not all'} are free")
-        if free and kind == Ev.RANGE:
-            self.model.take(first, end - first)
-            self.slots[slot] = (first, end - first, None)
-        elif free:
+        if kind == Ev.RESERVE and free:
             self.model.reserve(first, end)
+        elif kind == Ev.RANGE:
+            if free:
+                self.model.take(first, end - first)
+                self.slots[slot] = (first, end - first, None)
+            self.answered(first if free else NO_FRAME, end - first, lambda: False)
         return free
+
+    def wrong_range(self, kind: Ev, first: int, end: int) -> Done:
+        first, end = (self.first + first) % (1 << 64), self.first + end
+        what = f"ask for frames [{first:#x}, {end:#x}), which is no range of the allocator"
+        yield Expect(kind, arg=EINVAL, a=first, b=end, what=what)
 
     def free(self, slot: int) -> Done:
         first, frames, order = self.slots.pop(slot)
@@ -136,6 +144,14 @@ class Lab:
             self.nr_free[order] += 1
         self.model.release(first, frames)
 
+    def free_tail(self, slot: int, frames: int) -> Done:
+        first, held, _ = self.slots[slot]
+        end = first + held
+        yield Expect(Ev.FREE_RANGE, a=end - frames, b=end, what="give back the end of a range")
+        self.model.release(first, held)
+        self.model.take(first, held - frames)
+        self.slots[slot] = (first, held - frames, None)
+
     def free_all(self) -> Done:
         for slot in sorted(self.slots):
             yield from self.free(slot)
@@ -143,6 +159,10 @@ class Lab:
     def totals(self) -> Done:
         free, managed = self.model.frames_free, self.model.managed.bit_count()
         yield Expect(Ev.TOTALS, a=free, b=managed, c=free, what="compare the totals")
+
+    def check_peak(self) -> Done:
+        what = "frames_peak (a) and nr_failed (b)"
+        yield Expect(Ev.PEAK, a=self.peak, b=self.nr_failed, what=what)
 
     def random_order(self, most: int) -> int:
         draw = self.prng.next() | 1 << most
@@ -210,8 +230,8 @@ def split(lab: Lab) -> Done:
     yield from lab.must_alloc(0, order)
     yield from lab.totals()
     yield from lab.alloc(1, MAX_ORDER)
-    for slot, smaller in enumerate(range(MAX_ORDER - 1, order - 1, -1), 1):
-        yield from lab.must_alloc(slot, smaller)
+    for slot, larger in enumerate(range(order, MAX_ORDER), 1):
+        yield from lab.must_alloc(slot, larger)
     yield from lab.alloc(100, 0)
     yield from lab.totals()
 
@@ -222,10 +242,7 @@ def merge(lab: Lab) -> Done:
     for slot in range(BLOCK):
         yield from lab.must_alloc(slot, 0)
     yield from lab.alloc(BLOCK, 0)
-    for _ in range(BLOCK):
-        slot = lab.prng.below(BLOCK)
-        while slot not in lab.slots:
-            slot = (slot + 1) % BLOCK
+    for slot in random_slots(lab, BLOCK):
         yield from lab.free(slot)
     yield from lab.totals()
     yield from lab.must_alloc(0, MAX_ORDER)
@@ -317,13 +334,16 @@ def holes(lab: Lab) -> Done:
 @lab_case
 def late_memory(lab: Lab) -> Done:
     yield from lab.begin()
-    cut = 1 + lab.prng.below(BLOCK - 1)
-    yield from lab.add(cut, 2 * BLOCK)
+    last = 2 + lab.prng.below(BLOCK - 2)
+    first = 1 + lab.prng.below(last - 1)
+    yield from lab.add(last, 2 * BLOCK)
     yield from lab.trace(500, 50, 4)
-    yield from lab.add(0, cut)
+    yield from lab.add(first, last)
     yield from lab.totals()
     yield from lab.trace(500, 50, 4)
     yield from lab.free_all()
+    yield from lab.add(0, first)
+    yield from lab.totals()
     yield from lab.must_alloc(0, MAX_ORDER)
     yield from lab.must_alloc(1, MAX_ORDER)
     yield from lab.alloc(2, 0)
@@ -345,8 +365,18 @@ def statistics(lab: Lab) -> Done:
             b=lab.nr_free[order],
             what=f"nr_alloc (a) and nr_free (b) of order {order}",
         )
-    yield Expect(Ev.PEAK, a=lab.peak, b=lab.nr_failed, what="frames_peak (a) and nr_failed (b)")
+    yield from lab.check_peak()
     yield from lab.totals()
+
+
+def measures(order: int, unusable: int, index: int) -> Done:
+    yield Expect(
+        Ev.FRAGMENTATION,
+        arg=order,
+        a=unusable,
+        b=index % (1 << 64),
+        what=f"unusable (a) and fragmentation index (b) of order {order}",
+    )
 
 
 @lab_case
@@ -356,6 +386,7 @@ def fragmentation(lab: Lab) -> Done:
     blocks = FRAMES >> order
     for slot in range(blocks):
         yield from lab.must_alloc(slot, order)
+    yield from measures(0, 0, 0)
     for slot in range(blocks):
         if (lab.slots[slot][0] - lab.first) >> order & 1:
             yield from lab.free(slot)
@@ -364,15 +395,10 @@ def fragmentation(lab: Lab) -> Done:
         fits = wanted <= order
         frames = (free << order) * 1000 >> wanted
         index = -1000 if fits else 1000 - (1000 + frames) // free
-        yield Expect(
-            Ev.FRAGMENTATION,
-            arg=wanted,
-            a=0 if fits else 1000,
-            b=index % (1 << 64),
-            what=f"unusable (a) and fragmentation index (b) of order {wanted}",
-        )
+        yield from measures(wanted, 0 if fits else 1000, index)
     yield from lab.alloc(blocks, order + 1)
     yield from lab.free_all()
+    yield from measures(MAX_ORDER, 0, -1000)
     yield from lab.must_alloc(0, MAX_ORDER)
 
 
@@ -390,7 +416,9 @@ def exact(lab: Lab) -> Done:
             yield from lab.alloc_frames(1)
         yield from lab.totals()
         yield from lab.free_all()
-    yield from lab.must_alloc(0, MAX_ORDER)
+    yield from lab.must_alloc(0, MAX_ORDER - 1)
+    if not (yield from lab.exact(1, BLOCK // 2)):
+        lab.ctx.fail("got none")
 
 
 @lab_case
@@ -416,7 +444,13 @@ def range_(lab: Lab) -> Done:
             yield from lab.range(Ev.RANGE, 100 + turn, first, end)
         yield from lab.trace(4, 60, 6)
     yield from lab.totals()
+    yield from lab.check_peak()
     yield from lab.free_all()
+    yield from lab.totals()
+    for first, end in ((5, 5), (6, 5), (FRAMES - 1, FRAMES + 1), (-1, 1)):
+        yield from lab.wrong_range(Ev.RANGE, first, end)
+    for first, end in ((5, 5), (FRAMES - 1, FRAMES + 1)):
+        yield from lab.wrong_range(Ev.RESERVE, first, end)
     yield from lab.totals()
     yield from lab.range(Ev.RANGE, 0, 0, FRAMES)
 
@@ -457,6 +491,7 @@ def double_free(ctx: Context) -> Script:
     frame = lab.slots[FRAMES - 1][0]
     yield from lab.free(FRAMES - 1)
     yield from misuse(lab, frame, order)
+    lab.final()
 
 
 @case(panic="buddy: double free")
@@ -470,6 +505,21 @@ def double_free_merged(ctx: Context) -> Script:
     upper = max(lab.slots[0][0], lab.slots[1][0])
     yield from lab.free_all()
     yield from misuse(lab, upper, order)
+    lab.final()
+
+
+@case(panic="buddy: double free")
+def double_free_range(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    frames = (1 << 1 + lab.prng.below(6)) + 1
+    yield from lab.trace(400, 80, 6)
+    yield from lab.exact(FRAMES - 1, frames)
+    first = lab.slots[FRAMES - 1][0]
+    yield from lab.free_tail(FRAMES - 1, 1)
+    what = f"wrongly free frames [{first:#x}, {first + frames:#x})"
+    yield Expect(Ev.MISUSE, a=first, b=first + frames, what=what)
+    lab.final()
 
 
 @case(panic="buddy: wrong order")
@@ -480,6 +530,7 @@ def wrong_order(ctx: Context) -> Script:
     yield from victim(lab, order)
     wrong = order + 1 if lab.prng.below(2) else order - 1
     yield from misuse(lab, lab.slots[FRAMES - 1][0], wrong)
+    lab.final()
 
 
 @case(panic="buddy: tail of an allocated block")
@@ -490,6 +541,7 @@ def free_tail(ctx: Context) -> Script:
     yield from victim(lab, order)
     frame = lab.slots[FRAMES - 1][0] + 1 + lab.prng.below((1 << order) - 1)
     yield from misuse(lab, frame, 0)
+    lab.final()
 
 
 @case(panic="buddy: frame was never given out")
@@ -498,6 +550,7 @@ def free_reserved(ctx: Context) -> Script:
     yield from lab.begin((0, 3 * BLOCK))
     yield from lab.trace(400, 80, 6)
     yield from misuse(lab, lab.first + 3 * BLOCK + lab.prng.below(BLOCK), 0)
+    lab.final()
 
 
 @case(panic="buddy: not this allocator's frame")
@@ -506,6 +559,7 @@ def free_foreign(ctx: Context) -> Script:
     yield from lab.begin((0, FRAMES))
     yield from lab.trace(400, 80, 6)
     yield from misuse(lab, lab.first + FRAMES, 0)
+    lab.final()
 
 
 # ---- shortage, cost, several CPUs: tests/cost_cases.c ------------------------------
@@ -529,6 +583,15 @@ def failures(lab: Lab) -> Done:
     yield from lab.alloc_blocks()
 
 
+def random_slots(lab: Lab, count: int) -> Iterator[int]:
+    """All slots below count, all of them full, in a random order; each to be emptied."""
+    for _ in range(count):
+        slot = lab.prng.below(count)
+        while slot not in lab.slots:
+            slot = (slot + 1) % count
+        yield slot
+
+
 @lab_case
 def worst_case(lab: Lab) -> Done:
     costs = []
@@ -546,6 +609,14 @@ def worst_case(lab: Lab) -> Done:
     for slot in range((FRAMES - BLOCK) // 2):
         yield from lab.alloc(slot, 0)
     yield from measure("thousands of frames in use")
+    for slot in random_slots(lab, (FRAMES - BLOCK) // 2):
+        yield from lab.free(slot)
+    record = yield Expect(Ev.COST, what="average cost of giving thousands of frames back")
+    costs.append(record.a)
+    for slot in range((FRAMES - BLOCK) // 2):
+        yield from lab.alloc(slot, 0)
+    record = yield Expect(Ev.COST, what="average cost of taking thousands of frames")
+    costs.append(record.a)
     limit = 2 * max(costs[:2])
     for cost in costs[2:]:
         if cost > limit:
@@ -560,25 +631,26 @@ def worst_case(lab: Lab) -> Done:
 def smp_stress(lab: Lab) -> Done:
     yield from lab.begin((0, FRAMES))
     nr_alloc = nr_free = 0
-    held: dict[int, int] = {}
-    # Four workers of 400 rounds: a free is logged before, an allocation after the call, so
+    kinds = (Ev.ALLOC, Ev.FREE, Ev.EXACT, Ev.FREE_RANGE, Ev.TOTALS)
+    # Four workers of 2000 rounds: a free is logged before, an allocation after the call, so
     # in the order of the transcript no two blocks may overlap.
     while True:
-        record = yield Expect((Ev.ALLOC, Ev.FREE, Ev.TOTALS), what="work on four CPUs")
+        record = yield Expect(kinds, what="work on four CPUs")
         if record.kind == Ev.TOTALS:
             break
-        if record.kind == Ev.FREE:
-            if held.pop(record.a, None) != record.arg:
-                lab.ctx.fail(f"frame {record.a:#x} is freed but was not handed out")
-            lab.model.release_block(record.a, record.arg)
+        if record.kind in (Ev.FREE, Ev.FREE_RANGE):
+            block = record.kind == Ev.FREE
+            lab.model.release(record.a, 1 << record.arg if block else record.b - record.a)
             nr_free += 1
         elif record.a != NO_FRAME:
-            lab.model.alloc(record.a, record.arg)
-            held[record.a] = record.arg
+            if record.kind == Ev.ALLOC:
+                lab.model.alloc(record.a, record.arg)
+            else:
+                lab.model.take(record.a, record.arg)
             nr_alloc += 1
         elif lab.model.frames_free > FRAMES // 2:
             lab.ctx.fail("got none, but most frames are free")
-    if held or nr_alloc < 600 or nr_alloc != nr_free:
+    if nr_alloc < 3000 or nr_alloc != nr_free:
         lab.ctx.fail(f"{nr_alloc} blocks were handed out and {nr_free} came back")
     if (record.a, record.b, record.c) != (FRAMES, FRAMES, FRAMES):
         lab.ctx.fail(f"all frames came back, but the totals are {record.a}, {record.b}, {record.c}")

@@ -18,7 +18,10 @@ KTEST(buddy, pristine)
 	lab_totals(lab);
 }
 
-/* A small block cut from a large one leaves all the rest, in every size there is. */
+/*
+ * A small block cut from a large one leaves all the rest, in every size there is. Requests of
+ * rising size get it all only if each takes the smallest block that will do.
+ */
 KTEST(buddy, split)
 {
 	struct lab *lab = lab_begin(t);
@@ -30,7 +33,7 @@ KTEST(buddy, split)
 	expect_true(t, lab_alloc(lab, slot++, order));
 	lab_totals(lab);
 	expect_true(t, !lab_alloc(lab, slot, MAX_ORDER));
-	for (unsigned o = MAX_ORDER; o-- > order;)
+	for (unsigned o = order; o < MAX_ORDER; o++)
 		expect_true(t, lab_alloc(lab, slot++, o));
 	expect_true(t, !lab_alloc(lab, slot, 0));
 	lab_totals(lab);
@@ -163,18 +166,21 @@ KTEST(buddy, holes)
 	lab_totals(lab);
 }
 
-/* Memory that comes late joins what is there. */
+/* Memory that comes late joins what is there: while blocks are in use, and when none is. */
 KTEST(buddy, late_memory)
 {
 	struct lab *lab = lab_begin(t);
-	size_t cut = 1 + prng_below(&t->prng, MAX_ORDER_FRAMES - 1);
+	size_t last = 2 + prng_below(&t->prng, MAX_ORDER_FRAMES - 2);
+	size_t first = 1 + prng_below(&t->prng, last - 1);
 
-	lab_add(lab, cut, 2 * MAX_ORDER_FRAMES);
+	lab_add(lab, last, 2 * MAX_ORDER_FRAMES);
 	lab_trace(lab, 500, 50, 4);
-	lab_add(lab, 0, cut);
+	lab_add(lab, first, last);
 	lab_totals(lab);
 	lab_trace(lab, 500, 50, 4);
 	lab_free_all(lab);
+	lab_add(lab, 0, first);
+	lab_totals(lab);
 	expect_true(t, lab_alloc(lab, 0, MAX_ORDER));
 	expect_true(t, lab_alloc(lab, 1, MAX_ORDER));
 	expect_true(t, !lab_alloc(lab, 2, 0));
@@ -201,7 +207,22 @@ KTEST(buddy, statistics)
 	lab_totals(lab);
 }
 
-/* Every second block of one order is in use: the worst case, which can be computed. */
+/* Log both measures of a request, and compare them with what they must be. */
+static void
+measure(struct lab *lab, unsigned order, unsigned unusable, int index)
+{
+	unsigned is_unusable = buddy_unusable(&lab->buddy, order);
+	int is_index = buddy_fragmentation_index(&lab->buddy, order);
+
+	evidence_log(EV_FRAGMENTATION, order, is_unusable, (uint64_t)(int64_t)is_index, 0);
+	expect_eq(lab->t, is_unusable, unusable);
+	expect_eq(lab->t, is_index, index);
+}
+
+/*
+ * Every second block of one order is in use: the worst case, which can be computed. And the
+ * two ends: nothing is free, everything is.
+ */
 KTEST(buddy, fragmentation)
 {
 	struct lab *lab = lab_begin_full(t);
@@ -210,21 +231,22 @@ KTEST(buddy, fragmentation)
 
 	for (unsigned slot = 0; slot < blocks; slot++)
 		assert_true(t, lab_alloc(lab, slot, order));
+	measure(lab, 0, 0, 0);
 	for (unsigned slot = 0; slot < blocks; slot++) {
 		/* Which slot has which block is the allocator's choice. */
 		if (lab->slot[slot].start >> order & 1)
 			lab_free(lab, slot);
 	}
 	for (unsigned o = 0; o <= MAX_ORDER; o++) {
-		unsigned unusable = buddy_unusable(&lab->buddy, o);
-		int index = buddy_fragmentation_index(&lab->buddy, o);
+		int requests = (int)(LAB_FRAMES / 2 * 1000 >> o); /* that the free memory is */
 
-		evidence_log(EV_FRAGMENTATION, o, unusable, (uint64_t)(int64_t)index, 0);
-		expect_eq(t, unusable, o <= order ? 0 : 1000);
-		expect_eq(t, index < 0, o <= order);
+		if (o <= order)
+			measure(lab, o, 0, -1000);
+		else
+			measure(lab, o, 1000, 1000 - (1000 + requests) / (int)(blocks / 2));
 	}
 	expect_true(t, !lab_alloc(lab, blocks, order + 1));
 	lab_free_all(lab);
-	expect_eq(t, buddy_unusable(&lab->buddy, MAX_ORDER), 0);
+	measure(lab, MAX_ORDER, 0, -1000);
 	expect_true(t, lab_alloc(lab, 0, MAX_ORDER));
 }

@@ -40,6 +40,19 @@ pair_cost(struct lab *lab, unsigned order)
 	return least;
 }
 
+/* Empty the first slots, all full, in any order. */
+static void
+free_at_random(struct lab *lab, unsigned slots)
+{
+	for (unsigned left = slots; left > 0; left--) {
+		unsigned slot = prng_below(&lab->t->prng, slots);
+
+		while (lab->slot[slot].frames == 0)
+			slot = (slot + 1) % slots;
+		lab_free(lab, slot);
+	}
+}
+
 /*
  * The cost of a request does not depend on how many blocks are free or in use. Counted in
  * instructions where the emulator counts them, and then judged by the grader; elsewhere
@@ -66,11 +79,20 @@ KTEST(buddy, worst_case)
 		lab_alloc(lab, slot++, 0);
 	for (unsigned order = 0; order < 2; order++)
 		evidence_log(EV_COST, 4 + order, pair_cost(lab, order), 0, 0);
+
+	/* All of them back in any order, and out again: what one call costs on average. */
+	lab->cost = 0;
+	free_at_random(lab, slot);
+	evidence_log(EV_COST, 6, lab->cost / slot, 0, 0);
+	lab->cost = 0;
+	for (unsigned i = 0; i < slot; i++)
+		lab_alloc(lab, i, 0);
+	evidence_log(EV_COST, 7, lab->cost / slot, 0, 0);
 	lab_totals(lab);
 }
 
 #define NR_WORKERS 4
-#define ROUNDS	   400
+#define ROUNDS	   2000
 #define HELD	   16
 
 static struct worker {
@@ -81,52 +103,79 @@ static struct worker {
 
 /* Mark all frames of a block with its holder, and see later whether anybody else did. */
 static void
-mark(struct page *page, unsigned order, uint64_t holder)
+mark(struct page *page, size_t frames, uint64_t holder)
 {
-	for (size_t i = 0; i < 1ul << order; i++)
+	for (size_t i = 0; i < frames; i++)
 		__atomic_store_n(&page[i].owner, holder, __ATOMIC_RELAXED);
 }
 
 static bool
-marked(const struct page *page, unsigned order, uint64_t holder)
+marked(const struct page *page, size_t frames, uint64_t holder)
 {
-	for (size_t i = 0; i < 1ul << order; i++) {
+	for (size_t i = 0; i < frames; i++) {
 		if (__atomic_load_n(&page[i].owner, __ATOMIC_RELAXED) != holder)
 			return false;
 	}
 	return true;
 }
 
+/* Ask for a block, or now and then for a number of frames, and mark what comes of it. */
+static void
+request(struct worker *self, struct lab_slot *slot)
+{
+	struct buddy *buddy = &self->lab->buddy;
+	unsigned order = prng_below(&self->prng, 6);
+	bool exact = order == 5;
+	size_t frames = exact ? 1 + prng_below(&self->prng, 24) : 1ul << order;
+	struct page *page = exact ? buddy_alloc_exact(buddy, frames) : buddy_alloc(buddy, order);
+	pfn_t pfn = page ? page_to_pfn(page) : NO_FRAME;
+
+	if (exact)
+		evidence_log(EV_EXACT, frames, pfn, 0, 0);
+	else
+		evidence_log(EV_ALLOC, order, pfn, 0, 0);
+	if (!page)
+		return;
+	mark(page, frames, self - workers + 1);
+	*slot = (struct lab_slot){ pfn - self->lab->first, frames, order, exact };
+}
+
+static void
+give_back(struct worker *self, struct lab_slot *slot)
+{
+	struct buddy *buddy = &self->lab->buddy;
+	pfn_t pfn = self->lab->first + slot->start;
+	struct page *page = pfn_to_page(pfn);
+	size_t frames = slot->frames;
+
+	self->errors += !marked(page, frames, self - workers + 1);
+	slot->frames = 0;
+	if (slot->is_range) {
+		evidence_log(EV_FREE_RANGE, 0, pfn, pfn + frames, 0);
+		buddy_free_range(buddy, pfn, pfn + frames);
+	} else {
+		evidence_log(EV_FREE, slot->order, pfn, 0, 0);
+		buddy_free(buddy, page, slot->order);
+	}
+}
+
 static void
 work(void *arg)
 {
 	struct worker *self = arg;
-	struct buddy *buddy = &self->lab->buddy;
-	uint64_t holder = self - workers + 1;
 	struct lab_slot held[HELD] = { 0 };
-	struct page *page;
 
-	for (unsigned i = 0; i < ROUNDS + HELD; i++) {
-		/* At the end, give back what is held. */
-		unsigned slot = i < ROUNDS ? prng_below(&self->prng, HELD) : i - ROUNDS;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct lab_slot *slot = &held[prng_below(&self->prng, HELD)];
 
-		if (held[slot].frames) {
-			page = pfn_to_page(self->lab->first + held[slot].start);
-			self->errors += !marked(page, held[slot].order, holder);
-			evidence_log(EV_FREE, held[slot].order, page_to_pfn(page), 0, 0);
-			buddy_free(buddy, page, held[slot].order);
-			held[slot].frames = 0;
-		} else if (i < ROUNDS) {
-			unsigned order = prng_below(&self->prng, 5);
-
-			page = buddy_alloc(buddy, order);
-			evidence_log(EV_ALLOC, order, page ? page_to_pfn(page) : NO_FRAME, 0, 0);
-			if (!page)
-				continue;
-			mark(page, order, holder);
-			held[slot] = (struct lab_slot){ page_to_pfn(page) - self->lab->first, 1,
-							order, false };
-		}
+		if (slot->frames)
+			give_back(self, slot);
+		else
+			request(self, slot);
+	}
+	for (unsigned i = 0; i < HELD; i++) {
+		if (held[i].frames)
+			give_back(self, &held[i]);
 	}
 }
 
@@ -136,7 +185,7 @@ KTEST(buddy, smp_stress, .min_cpus = 2, .budget_ms = 4000)
 	struct lab *lab = lab_begin_full(t);
 	struct thread *threads[NR_WORKERS];
 
-	sched_fuzz_ticks(2000, 30000, t->seed);
+	sched_fuzz_ticks(1000, 10000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++) {
 		workers[i] = (struct worker){ .lab = lab };
 		prng_seed(&workers[i].prng, prng_next(&t->prng));

@@ -53,9 +53,12 @@ lab_add(struct lab *lab, size_t first, size_t end)
 	buddy_add_range(&lab->buddy, lab->first + first, lab->first + end);
 }
 
+/* Also of ranges that are none: such frames are not free. */
 static bool
 all_free(size_t first, size_t end)
 {
+	if (first >= end || end > LAB_FRAMES)
+		return false;
 	for (size_t i = first; i < end; i++) {
 		if (model[i] != FREE)
 			return false;
@@ -115,8 +118,10 @@ judge(struct lab *lab, const struct page *page, unsigned order, const char *requ
 bool
 lab_alloc(struct lab *lab, unsigned slot, unsigned order)
 {
+	uint64_t before = arch_cycles();
 	struct page *page = buddy_alloc(&lab->buddy, order);
 
+	lab->cost += arch_cycles() - before;
 	evidence_log(EV_ALLOC, order, page ? page_to_pfn(page) : NO_FRAME, 0, 0);
 	if (!judge(lab, page, order, "buddy_alloc"))
 		return false;
@@ -176,9 +181,25 @@ lab_free(struct lab *lab, unsigned slot)
 		evidence_log(EV_FREE_RANGE, 0, pfn, pfn + held.frames, 0);
 		buddy_free_range(&lab->buddy, pfn, pfn + held.frames);
 	} else {
+		uint64_t before;
+
 		evidence_log(EV_FREE, held.order, pfn, 0, 0);
+		before = arch_cycles();
 		buddy_free(&lab->buddy, pfn_to_page(pfn), held.order);
+		lab->cost += arch_cycles() - before;
 	}
+}
+
+void
+lab_free_tail(struct lab *lab, unsigned slot, unsigned frames)
+{
+	struct lab_slot *held = &lab->slot[slot];
+	pfn_t end = lab->first + held->start + held->frames;
+
+	held->frames -= frames;
+	memset(model + held->start + held->frames, FREE, frames);
+	evidence_log(EV_FREE_RANGE, 0, end - frames, end, 0);
+	buddy_free_range(&lab->buddy, end - frames, end);
 }
 
 void
@@ -208,10 +229,26 @@ lab_totals(struct lab *lab)
 }
 
 void
+lab_peak(struct lab *lab)
+{
+	struct buddy_stats stats;
+
+	buddy_get_stats(&lab->buddy, &stats);
+	evidence_log(EV_PEAK, 0, stats.frames_peak, stats.nr_failed, 0);
+}
+
+void
 lab_misuse(struct lab *lab, struct page *page, unsigned order)
 {
 	evidence_log(EV_MISUSE, order, page_to_pfn(page), 0, 0);
 	buddy_free(&lab->buddy, page, order);
+}
+
+void
+lab_misuse_range(struct lab *lab, size_t first, size_t end)
+{
+	evidence_log(EV_MISUSE, 0, lab->first + first, lab->first + end, 0);
+	buddy_free_range(&lab->buddy, lab->first + first, lab->first + end);
 }
 
 unsigned

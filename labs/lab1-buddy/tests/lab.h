@@ -33,7 +33,7 @@ enum lab1_record {
 	EV_STATS,	   /* arg: order; a: nr_alloc, b: nr_free */
 	EV_PEAK,	   /* a: frames_peak, b: nr_failed */
 	EV_FRAGMENTATION,  /* arg: order; a: unusable, b: index */
-	EV_MISUSE,	   /* arg: order; a: frame. Logged before a call that must panic */
+	EV_MISUSE,	   /* arg: order; a: frame; of a range, a, b: frames. Before the call */
 	EV_FAULTS,	   /* a: every */
 	EV_COST,	   /* arg: phase; a: instructions */
 };
@@ -50,6 +50,7 @@ struct lab {
 	struct ktest *t;
 	struct buddy buddy;
 	pfn_t first, end; /* the arena */
+	uint64_t cost;	  /* instructions of all calls of lab_alloc() and lab_free() */
 	struct lab_slot slot[LAB_SLOTS];
 };
 
@@ -68,11 +69,18 @@ int lab_reserve(struct lab *lab, size_t first, size_t end);
 void lab_free(struct lab *lab, unsigned slot);
 void lab_free_all(struct lab *lab);
 
+/* Give back the last frames of an exact request or a range. */
+void lab_free_tail(struct lab *lab, unsigned slot, unsigned frames);
+
 /* Compare the totals with the model, and log them. */
 void lab_totals(struct lab *lab);
 
+/* Log the peak and the failures that the allocator counted. */
+void lab_peak(struct lab *lab);
+
 /* Log a call that must end in a panic, and make it. */
 void lab_misuse(struct lab *lab, struct page *page, unsigned order);
+void lab_misuse_range(struct lab *lab, size_t first, size_t end);
 
 /* An order from [0, max], each half as likely as the one before. */
 unsigned lab_random_order(struct ktest *t, unsigned max);

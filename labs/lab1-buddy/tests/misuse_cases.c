@@ -49,6 +49,21 @@ KTEST(buddy, double_free_merged, .expect_panic = "buddy: double free")
 	lab_misuse(lab, upper, order);
 }
 
+/* Of a run of frames, the last ones are free already: all of it is refused. */
+KTEST(buddy, double_free_range, .expect_panic = "buddy: double free")
+{
+	struct lab *lab = lab_begin_full(t);
+	unsigned order = 1 + prng_below(&t->prng, 6);
+	size_t frames = (1ul << order) + 1;
+	size_t first;
+
+	lab_trace(lab, 400, 80, 6);
+	assert_true(t, lab_alloc_exact(lab, LAB_SLOTS - 1, frames));
+	first = lab->slot[LAB_SLOTS - 1].start;
+	lab_free_tail(lab, LAB_SLOTS - 1, 1);
+	lab_misuse_range(lab, first, first + frames);
+}
+
 KTEST(buddy, wrong_order, .expect_panic = "buddy: wrong order")
 {
 	struct lab *lab = lab_begin_full(t);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lab 1, graded cases: runs of frames that are no blocks. */
 #include "lab.h"
+#include <errno.h>
 
 /* Exactly as many frames as were asked for; the rest of the block is free. */
 KTEST(buddy, exact)
@@ -23,7 +24,9 @@ KTEST(buddy, exact)
 		lab_totals(lab);
 		lab_free_all(lab);
 	}
-	expect_true(t, lab_alloc(lab, 0, MAX_ORDER));
+	/* A power of two needs a block of just that size. */
+	expect_true(t, lab_alloc(lab, 0, MAX_ORDER - 1));
+	expect_true(t, lab_alloc_exact(lab, 1, MAX_ORDER_FRAMES / 2));
 }
 
 /* Requests for nothing, or for more than a block can hold, get none. */
@@ -44,6 +47,18 @@ KTEST(buddy, exact_limits)
 	lab_totals(lab);
 }
 
+/* Ranges that are none, or not the allocator's, are not even looked at. */
+static void
+wrong_ranges(struct lab *lab)
+{
+	expect_eq(lab->t, lab_alloc_range(lab, 0, 5, 5), -EINVAL);
+	expect_eq(lab->t, lab_alloc_range(lab, 0, 6, 5), -EINVAL);
+	expect_eq(lab->t, lab_alloc_range(lab, 0, LAB_FRAMES - 1, LAB_FRAMES + 1), -EINVAL);
+	expect_eq(lab->t, lab_alloc_range(lab, 0, -1ul, 1), -EINVAL);
+	expect_eq(lab->t, lab_reserve(lab, 5, 5), -EINVAL);
+	expect_eq(lab->t, lab_reserve(lab, LAB_FRAMES - 1, LAB_FRAMES + 1), -EINVAL);
+}
+
 /* Chosen frames, if all of them are free; otherwise nothing changes. */
 KTEST(buddy, range)
 {
@@ -59,7 +74,10 @@ KTEST(buddy, range)
 		lab_trace(lab, 4, 60, 6);
 	}
 	lab_totals(lab);
+	lab_peak(lab);
 	lab_free_all(lab);
+	lab_totals(lab);
+	wrong_ranges(lab);
 	lab_totals(lab);
 	expect_eq(t, lab_alloc_range(lab, 0, 0, LAB_FRAMES), 0);
 }
