@@ -25,7 +25,6 @@ enum lock_rank {
 	RANK_BUDDY,   /* struct buddy: free blocks */
 	RANK_DEVICE,  /* drivers' input queues */
 	RANK_SCHED,   /* threads, run queue, wait queues */
-	RANK_IPI,     /* requests to other CPUs */
 	RANK_CONSOLE, /* output: may be taken under any other */
 };
 
@@ -47,9 +46,6 @@ spin_init(spinlock_t *lock, const char *name, enum lock_rank rank)
 {
 	*lock = (spinlock_t)SPINLOCK_INIT(name, rank);
 }
-
-/* Wait until the ticket is served: kernel/lib/spinlock.c. */
-void spin_wait(const spinlock_t *lock, uint16_t ticket);
 
 /* Debug builds: kernel/lib/lockdep.c. */
 void spin_check_acquire(spinlock_t *lock); /* before waiting: rank, recursion, interrupts off */
@@ -76,8 +72,8 @@ spin_lock(spinlock_t *lock)
 
 	spin_check_acquire(lock);
 	ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-	if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
-		spin_wait(lock, ticket);
+	while (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
+		arch_cpu_relax();
 	spin_note_acquired(lock);
 }
 

@@ -9,7 +9,7 @@
 void timer_init(void);
 
 /*
- * Interrupt this CPU once, in that many nanoseconds (at least a little); replaces what
+ * Interrupt this CPU once, in that many nanoseconds (at least 1000 cycles); replaces what
  * was armed before. The interrupt calls sched_tick(). Interrupts are off.
  */
 void timer_arm(uint64_t ns);

@@ -26,8 +26,10 @@
 #include <test_arena.h>
 #include <time.h>
 #include <timer.h>
+#include <trace.h>
 #include <watchdog.h>
 
+#include "x86_64/ipi.h"
 #include "x86_64/x86.h"
 
 #define BOOT_BUDGET_NS (10 * NSEC_PER_SEC)
@@ -99,6 +101,7 @@ kernel_main(void)
 	acpi_init();
 	smp_prepare();
 	evidence_init();
+	trace_init();
 	test_arena_init();
 	mm_init(&memory_map);
 

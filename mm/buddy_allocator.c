@@ -41,11 +41,16 @@
  * LOCKING. One spin lock guards everything of a struct buddy and the state, order and link
  * of its pages. Nothing here sleeps.
  *
+ * TRACE. Every step is told to trace_buddy(), which costs next to nothing until tracing is
+ * asked for: SPLIT before a block is halved, MERGE after two have become one, ADD before a
+ * piece of new memory is freed, ALLOC and FREE for what callers have and give back, RESERVE.
+ *
  * LEFT OUT. Whom a frame suits (zones), one list for each CPU (page lists), moving frames to
  * make room (compaction): they are built on top.
  */
 #include <allocators.h>
 #include <errno.h>
+#include <trace.h>
 
 /* ---- Blocks ---------------------------------------------------------------- */
 
@@ -97,6 +102,7 @@ static void
 split_block(struct buddy *buddy, struct page *page, unsigned order, unsigned wanted)
 {
 	while (order > wanted) {
+		trace_buddy(TRACE_SPLIT, page, order);
 		order--;
 		area_insert(buddy, page + (1ul << order), order);
 	}
@@ -123,6 +129,7 @@ merge_block(struct buddy *buddy, struct page *page, unsigned order)
 		other->state = PAGE_TAIL;
 		pfn &= other_pfn;
 		order++;
+		trace_buddy(TRACE_MERGE, pfn_to_page(pfn), order);
 	}
 	area_insert(buddy, pfn_to_page(pfn), order);
 }
@@ -131,6 +138,7 @@ merge_block(struct buddy *buddy, struct page *page, unsigned order)
 static void
 give_out(struct buddy *buddy, struct page *page, unsigned order)
 {
+	trace_buddy(TRACE_ALLOC, page, order);
 	page->state = PAGE_ALLOCATED;
 	page->order = order;
 	buddy->frames_free -= 1ul << order;
@@ -139,10 +147,11 @@ give_out(struct buddy *buddy, struct page *page, unsigned order)
 	    MAX(buddy->stats.frames_peak, buddy->frames_managed - buddy->frames_free);
 }
 
-/* Note that a caller's block is on no list now. */
+/* Note that a block on no list is no longer a caller's. */
 static void
-take_back(struct buddy *buddy, unsigned order)
+take_back(struct buddy *buddy, const struct page *page, unsigned order)
 {
+	trace_buddy(TRACE_FREE, page, order);
 	buddy->frames_free += 1ul << order;
 	buddy->stats.nr_free[order]++;
 }
@@ -159,6 +168,7 @@ buddy_init(struct buddy *buddy, const char *name, pfn_t first, pfn_t end)
 	spin_init(&buddy->lock, name, RANK_BUDDY);
 	for (unsigned order = 0; order < NR_ORDERS; order++)
 		list_init(&buddy->area[order].list);
+	trace_buddy_range(TRACE_INIT, first, end);
 }
 
 void
@@ -177,6 +187,7 @@ buddy_add_range(struct buddy *buddy, pfn_t first, pfn_t end)
 	while (first < end) {
 		unsigned order = piece_order(first, end);
 
+		trace_buddy(TRACE_ADD, pfn_to_page(first), order);
 		merge_block(buddy, pfn_to_page(first), order);
 		buddy->frames_free += 1ul << order;
 		buddy->frames_managed += 1ul << order;
@@ -354,6 +365,7 @@ buddy_reserve_range(struct buddy *buddy, pfn_t first, pfn_t end)
 	buddy_validate_locked(buddy);
 	error = take_range(buddy, first, end);
 	if (!error) {
+		trace_buddy_range(TRACE_RESERVE, first, end);
 		buddy->frames_free -= end - first;
 		buddy->frames_managed -= end - first;
 		for (pfn_t pfn = first; pfn < end; pfn++)
@@ -423,7 +435,7 @@ buddy_free(struct buddy *buddy, struct page *page, unsigned order)
 	if (unlikely(!is_allocated_block(buddy, page_to_pfn(page), order)))
 		bad_free(buddy, page_to_pfn(page), order, flags);
 	buddy_validate_locked(buddy);
-	take_back(buddy, order);
+	take_back(buddy, page, order);
 	merge_block(buddy, page, order);
 	buddy_validate_locked(buddy);
 	spin_unlock_irqrestore(&buddy->lock, flags);
@@ -448,7 +460,7 @@ buddy_free_range(struct buddy *buddy, pfn_t first, pfn_t end)
 	buddy_validate_locked(buddy);
 	for (pfn_t pfn = first; pfn < end; pfn += 1ul << order) {
 		order = pfn_to_page(pfn)->order;
-		take_back(buddy, order);
+		take_back(buddy, pfn_to_page(pfn), order);
 		merge_block(buddy, pfn_to_page(pfn), order);
 	}
 	buddy_validate_locked(buddy);

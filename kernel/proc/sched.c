@@ -92,6 +92,7 @@ _Static_assert(MAX_CPUS <= 64, "idle_cpus has a bit for each CPU");
 static uint64_t
 next_tick_locked(struct cpu_sched *cpu)
 {
+	assert_held(&sched_lock);
 	if (fuzz_max_ns)
 		return fuzz_min_ns + prng_below(&cpu->prng, fuzz_max_ns - fuzz_min_ns + 1);
 	return tick_us * NSEC_PER_USEC;
@@ -103,6 +104,7 @@ set_timer_locked(struct cpu_sched *cpu, uint64_t now)
 {
 	uint64_t at = cpu->tick_at;
 
+	assert_held(&sched_lock);
 	if (!list_empty(&cpu->sleepers))
 		at = MIN(at, list_first_entry(&cpu->sleepers, struct thread, link)->wake_at);
 	if (at == cpu->armed_for)
@@ -119,6 +121,7 @@ sched_add_sleeper_locked(struct thread *thread, uint64_t wake_at)
 {
 	struct list_head *at;
 
+	assert_held(&sched_lock);
 	thread->state = THREAD_ASLEEP;
 	thread->wake_at = wake_at;
 	/* Look from the end: most sleep longer than those before them. Equals stay in order. */
@@ -132,6 +135,7 @@ sched_add_sleeper_locked(struct thread *thread, uint64_t wake_at)
 static void
 wake_sleepers_locked(struct cpu_sched *cpu, uint64_t now)
 {
+	assert_held(&sched_lock);
 	while (!list_empty(&cpu->sleepers)) {
 		struct thread *thread = list_first_entry(&cpu->sleepers, struct thread, link);
 
@@ -150,6 +154,7 @@ first_ready_locked(void)
 {
 	struct thread *thread;
 
+	assert_held(&sched_lock);
 	list_for_each_entry (thread, &run_queue, link) {
 		if (thread->bound == CPU_ANY || thread->bound == (int)cpu_id())
 			return thread;
@@ -163,6 +168,7 @@ idle_cpu_for_locked(const struct thread *thread)
 {
 	uint64_t cpus = idle_cpus;
 
+	assert_held(&sched_lock);
 	if (thread->bound != CPU_ANY)
 		cpus &= 1ull << thread->bound;
 	if (cpus & 1ull << cpu_id())
@@ -228,6 +234,7 @@ yield_locked(void)
 {
 	struct thread *thread = thread_current();
 
+	assert_held(&sched_lock);
 	if (!first_ready_locked())
 		return;
 	if (thread != &this_cpu(cpu_sched).idle) {
@@ -311,6 +318,7 @@ init_cpu_locked(void)
 {
 	struct cpu_sched *cpu = &this_cpu(cpu_sched);
 
+	assert_held(&sched_lock);
 	list_init(&cpu->sleepers);
 	cpu->tick_at = NEVER;
 	cpu->armed_for = NEVER;

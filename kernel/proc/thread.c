@@ -113,10 +113,12 @@ void
 thread_sleep_ns(uint64_t ns)
 {
 	irqflags_t flags;
+	uint64_t now;
 
 	assert_may_sleep("thread_sleep_ns");
 	flags = spin_lock_irqsave(&sched_lock);
-	sched_add_sleeper_locked(thread_current(), time_ns() + ns);
+	now = time_ns();
+	sched_add_sleeper_locked(thread_current(), now + MIN(ns, UINT64_MAX - now));
 	sched_switch_locked();
 	spin_unlock_irqrestore(&sched_lock, flags);
 }

@@ -65,6 +65,7 @@ wake_first_locked(struct wait_queue *queue)
 void
 wake_all_locked(struct wait_queue *queue)
 {
+	assert_held(&sched_lock);
 	while (wake_first_locked(queue))
 		;
 }

@@ -101,6 +101,12 @@ apic_id(void)
 	return registers ? read_reg(REG_ID) >> 24 : read_reg(REG_ID);
 }
 
+bool
+apic_reaches(uint32_t apic_id)
+{
+	return !registers || apic_id < 255; /* 255 is everybody */
+}
+
 void
 apic_eoi(void)
 {

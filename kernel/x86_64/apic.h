@@ -23,6 +23,9 @@ void apic_init_cpu(void); /* switch this CPU's on, with the timer stopped */
 uint32_t apic_id(void); /* of this CPU */
 void apic_eoi(void);	/* end of the interrupt being handled */
 
+/* Can messages be addressed to that APIC id? xAPIC mode has only eight bits for it. */
+bool apic_reaches(uint32_t apic_id);
+
 /* To the CPU of that APIC id. Callable from any context. */
 void apic_send_ipi(uint32_t apic_id, unsigned vector);
 void apic_send_nmi(uint32_t apic_id);

@@ -13,6 +13,7 @@
 #include <acpi.h>
 #include <power.h>
 #include <serial.h>
+#include <trace.h>
 
 #include "x86.h"
 
@@ -77,6 +78,7 @@ void
 power_off(enum exit_code code)
 {
 	arch_irq_disable();
+	trace_send_at_power_off();
 	serial_drain();
 	outl(DEBUG_EXIT_PORT, code);
 	acpi_power_off();

@@ -105,12 +105,13 @@ place_trampoline(void)
 	memcpy(page + ((const char *)&trampoline_efer - trampoline_start), &efer, sizeof(efer));
 }
 
-/* Send something to every AP. */
+/* Send something to every AP that can be reached. */
 static void
 to_each_ap(void (*send)(uint32_t apic_id))
 {
 	for (unsigned i = 0; i < acpi_info.nr_cpus; i++)
-		if (acpi_info.apic_id[i] != arch_cpus[0].apic_id)
+		if (acpi_info.apic_id[i] != arch_cpus[0].apic_id &&
+		    apic_reaches(acpi_info.apic_id[i]))
 			send(acpi_info.apic_id[i]);
 }
 

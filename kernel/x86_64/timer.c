@@ -13,10 +13,10 @@
  * the edge between two counts; of several edges it keeps the one that was caught in the
  * shortest time, because an emulator may be held up in any single one.
  *
- * Between the samples it only waits. There a port read would be a waste: under an emulator
- * it costs more than a thousand plain instructions do. So the loop runs plain
- * instructions, with a pause, at which an emulator that runs all CPUs on one thread
- * turns to the others.
+ * Between the samples it only waits, and looks seldom: under an emulator a port read costs
+ * more than a thousand plain instructions do. Sampling itself is the one polling loop
+ * without a pause: a pause would take longer than the edge it looks for, and it ends
+ * after a few microseconds.
  *
  * The TSC is taken to count at a constant rate, the same on all CPUs (any processor of the
  * last fifteen years). Its rate is rounded to whole MHz, which is finer than 1 ms against
@@ -43,6 +43,13 @@
 #define SAMPLE_EDGES  4
 #define SAMPLE_READS  100000 /* more without an edge: no PIT */
 #define MEASURE_TICKS (PIT_HZ / 1000)
+
+/*
+ * What timer_arm() waits for at least. Between arming and the return from the interrupt lie
+ * a few hundred instructions; a timer that fires within them leaves no time for anything
+ * but timers. Counted in cycles, because a simulated CPU may run at a few MHz.
+ */
+#define ARM_CYCLES_MIN 1000
 
 /* Both factors are fixed point: 32 bits of fraction. */
 static uint64_t ns_per_cycle; /* (c) */
@@ -87,7 +94,6 @@ take_sample(void)
 		}
 		last = pit;
 		before = after;
-		arch_cpu_relax();
 	}
 	return best;
 }
@@ -95,11 +101,9 @@ take_sample(void)
 static void
 wait_for_pit(uint16_t start, unsigned ticks)
 {
-	while ((uint16_t)(start - pit_read()) < ticks) {
-		for (unsigned i = 0; i < 1000; i++)
-			__asm__ volatile("");
-		arch_cpu_relax();
-	}
+	while ((uint16_t)(start - pit_read()) < ticks)
+		for (unsigned i = 0; i < 10; i++)
+			arch_cpu_relax();
 }
 
 static void
@@ -150,23 +154,20 @@ time_ns(void)
 	return scale(arch_cycles() - first_cycle, ns_per_cycle);
 }
 
-/* Plain instructions between two looks at the clock: see the top of the file. */
 void
 time_spin_ns(uint64_t ns)
 {
 	uint64_t start = time_ns();
 
-	while (time_ns() - start < ns) {
-		for (unsigned i = 0; i < 50; i++)
-			__asm__ volatile("");
+	while (time_ns() - start < ns)
 		arch_cpu_relax();
-	}
 }
 
 void
 timer_arm(uint64_t ns)
 {
-	uint64_t ticks = scale(ns, ticks_per_ns) + 1;
+	uint64_t least = scale(ARM_CYCLES_MIN, ns_per_cycle);
+	uint64_t ticks = scale(MAX(ns, least), ticks_per_ns) + 1;
 
 	apic_timer_start((uint32_t)MIN(ticks, UINT32_MAX));
 }

@@ -39,12 +39,12 @@ add(void *arg)
 }
 
 /* param 0: as many threads as fit on all CPUs; 1: all on one CPU, preempted all the time */
-KTEST(locks, mutual_exclusion, .nr_params = 2, .budget_ms = 10000)
+KTEST(locks, mutual_exclusion, .nr_params = 2, .budget_ms = 30000)
 {
 	struct thread *threads[ADDERS];
 
 	counter = 0;
-	sched_fuzz_ticks(3000, 30000, t->seed);
+	sched_fuzz_ticks(5000, 50000, t->seed);
 	for (unsigned i = 0; i < ADDERS; i++) {
 		threads[i] = thread_create("add", add, t, t->param ? 0 : (int)(i % nr_cpus));
 		assert_true(t, threads[i] != NULL);
@@ -95,7 +95,7 @@ hold_and_queue(void *arg)
 	spin_unlock_irqrestore(&lock, flags);
 }
 
-KTEST(locks, first_come_first_served, .min_cpus = 3, .budget_ms = 10000)
+KTEST(locks, first_come_first_served, .min_cpus = 3, .budget_ms = 30000)
 {
 	struct thread *holder;
 

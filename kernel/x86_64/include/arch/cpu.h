@@ -47,10 +47,18 @@ arch_irq_disable(void)
 	__asm__ volatile("cli" ::: "memory");
 }
 
-/* Tell the processor, and the emulator, that this is a polling loop. */
+/*
+ * Tell the processor, and the emulator, that this is a polling loop. An emulator leaves its
+ * generated code at every pause, to turn to other CPUs, which takes it as long as a few
+ * hundred instructions. So a few plain ones come first: where instructions are the clock,
+ * a loop of pauses alone would take minutes of real time to reach a deadline that is a
+ * second away.
+ */
 static inline void
 arch_cpu_relax(void)
 {
+	for (unsigned i = 0; i < 100; i++)
+		__asm__ volatile("");
 	__asm__ volatile("pause" ::: "memory");
 }
 
