@@ -130,7 +130,9 @@ kernel: $(KERNEL) ## the same: build/gcc-debug/kernel.elf, or what the settings 
 # What was compiled and linked with, kept in files that change only when it does.
 # $(call stamp,FILE,TEXT) makes FILE out of date if it does not hold TEXT.
 .PHONY: force
-stamp = $(if $(filter-out $(subst $(space),,$2),$(subst $(space),,$(file <$1))),$(eval $1: force))
+stamp = $(if $(call differ,x$(call squeeze,$(file <$1)),x$(call squeeze,$2)),$(eval $1: force))
+squeeze = $(subst $(space),,$1)
+differ = $(subst $1,,$2)$(subst $2,,$1)
 KCC_VERSION := $(shell $(KCC) --version 2>/dev/null | head -n 1)
 COMPILE_WITH = $(KCC_VERSION) $(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON)
 LINK_WITH = $(KLD) $(KLDFLAGS) $(KOBJECTS)
@@ -169,19 +171,16 @@ lacking-tools:
 $(call needs,$(B)/compile.txt,$(firstword $(KCC)) $(KLD))
 
 # ---- Running it ----------------------------------------------------------------------------
-#   CMDLINE=           the kernel's command line (run, debug, and in the ISO)
-#   CPUS=4 MEMORY=256  the machine: processors, MiB (run, run-iso, run-uefi, debug, bochs)
+#   CMDLINE=           the kernel's command line (run, debug, gdb, and in the ISO)
+#   CPUS=4 MEMORY=256  the machine: processors, MiB (run, run-iso, run-uefi, debug, gdb, bochs)
 CPUS ?= 4
 MEMORY ?= 256
 export CPUS MEMORY CMDLINE
 ISO := $(B)/ikos.iso
 
-.PHONY: run debug iso run-iso run-uefi bochs
+.PHONY: run iso run-iso run-uefi bochs
 run: $(KERNEL) ## boot to the console on this terminal (QEMU loads the kernel itself)
 	@scripts/run direct $(KERNEL)
-
-debug: $(KERNEL) ## the same, but wait for GDB on port 1234
-	@scripts/run debug $(KERNEL)
 
 iso: $(ISO) ## build a CD image that boots with BIOS and UEFI
 	@:
@@ -202,12 +201,12 @@ $(B)/iso.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(CMDLINE)' >$@
 $(call stamp,$(B)/iso.txt,$(CMDLINE))
 
-$(call needs,run debug run-iso run-uefi,qemu-system-x86_64)
+$(call needs,run run-iso run-uefi,qemu-system-x86_64)
 $(call needs,$(ISO),grub-mkrescue xorriso mformat)
 $(call needs,bochs,bochs-bin)
 
 # ---- Checking it -------------------------------------------------------------------------------
-.PHONY: test boots ktest grade replay bench pytest check-style check-layers format
+.PHONY: test boots ktest grade bench pytest check-style check-layers format
 test: ## everything below, with both compilers and flavours; ends "N passed, N failed"
 	@$(PYTHON) scripts/test-all --out $(O)
 
@@ -225,15 +224,11 @@ grade: ## mark a lab, LAB=buddy; CASE= SEED= only some, again; JSON= JUNIT= also
 		$(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(JSON),--json $(JSON)) $(if $(JUNIT),--junit $(JUNIT))
 
-replay: $(KERNEL) ## boot one case as the grader did, on this terminal: LAB= CASE= SEED=
-	@$(PYTHON) scripts/replay --kernel $(KERNEL) $(if $(LAB),--lab $(LAB)) --case '$(CASE)' \
-		$(if $(SEED),--seed $(SEED))
-
 bench: $(KERNEL) ## measure the release kernel: instructions per operation
 	@scripts/bench $(KERNEL)
 
 pytest: $(KERNEL) ## tests of the tools
-	@IKOS_KERNEL="$$(realpath $(KERNEL))" $(PYTHON) -m pytest -q --durations=3 tests/tools
+	@IKOS_KERNEL="$$(realpath $(KERNEL))" $(PYTHON) -m pytest --durations=3 tests/tools
 
 check-style: ## how the sources read: layout, lengths, licence lines
 	@$(PYTHON) scripts/check-style
@@ -246,7 +241,7 @@ format: ## lay out the C sources as .clang-format says
 
 include $(wildcard tests/host/host.mk make/*.mk starter.mk)
 
-$(call needs,ktest grade replay bench,qemu-system-x86_64)
+$(call needs,ktest grade bench pytest,qemu-system-x86_64)
 $(call needs,test boots,qemu-system-x86_64 bochs-bin grub-mkrescue xorriso mformat)
 $(call needs,check-style,clang-format ctags)
 $(call needs,format,clang-format)

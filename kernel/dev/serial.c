@@ -89,6 +89,23 @@ uart_probe(void)
 	return true;
 }
 
+/*
+ * Switching the FIFO on clears it, so what has been sent already is taken first. Each byte
+ * taken lets an emulator's sender deliver the next one a moment later. Only the boot CPU runs.
+ */
+static void
+keep_early_input(void)
+{
+	unsigned polls = inb(UART_LSR) & LSR_READY ? 1000 : 0;
+
+	for (; polls > 0 && input.head < RING_SIZE; polls--) {
+		if (!(inb(UART_LSR) & LSR_READY))
+			continue;
+		input.ring[input.head++] = inb(UART_DATA);
+		polls = 1000;
+	}
+}
+
 void
 serial_init_early(void)
 {
@@ -100,7 +117,9 @@ serial_init_early(void)
 	outb(UART_DIVISOR_LOW, DIVISOR & 0xff);
 	outb(UART_DIVISOR_HIGH, DIVISOR >> 8);
 	outb(UART_LCR, LCR_8N1);
+	keep_early_input();
 	outb(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER8);
+	(void)inb(UART_DATA); /* a sender that waits for a byte to be taken goes on */
 	outb(UART_MCR, MCR_DTR_RTS);
 }
 

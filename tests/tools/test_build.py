@@ -38,6 +38,7 @@ def plant(tree: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tree)
     no_cache = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "scripts", tree / "scripts", ignore=no_cache)
+    shutil.copytree(ROOT / "make", tree / "make")
     return tree
 
 
@@ -83,7 +84,7 @@ def test_dry_run_and_clean(tree: Path) -> None:
     built(make(tree, "clean"))
     assert not (tree / "build").exists()
     assert sorted(p.name for p in tree.iterdir()) == sorted(
-        {Path(name).parts[0] for name in SOURCES} | {"Makefile", "scripts"}
+        {Path(name).parts[0] for name in SOURCES} | {"Makefile", "make", "scripts"}
     )
 
 
@@ -120,6 +121,16 @@ def test_other_flags_rebuild(tree: Path) -> None:
     built(make(tree))
     assert built(make(tree, "WERROR=0")) == ALL | LINK
     assert built(make(tree, "WERROR=0")) == set()
+
+
+def test_the_kernel_command_line_is_in_the_image(tree: Path) -> None:
+    (tree / "scripts/mkiso").write_text('#!/bin/sh\necho "$3" >"$2"\n')
+    (tree / "scripts/mkiso").chmod(0o755)
+    iso = tree / "build/gcc-debug/ikos.iso"
+    for line in ("", "ktest=all seed=1", ""):
+        built(make(tree, "iso", f"CMDLINE={line}"))
+        assert iso.read_text() == f"{line}\n"
+    assert built(make(tree, "iso")) == set()
 
 
 def test_settings_do_not_mix(tree: Path) -> None:
@@ -188,7 +199,7 @@ def test_a_bad_setting_is_one_clear_line(tree: Path, word: str, says: str) -> No
 
 def test_help_names_every_target(tree: Path) -> None:
     done = make(tree, "help")
-    for target in ("kernel", "run", "iso", "test", "grade", "replay", "setup", "doctor", "clean"):
+    for target in ("kernel", "run", "iso", "test", "grade", "setup", "doctor", "clean"):
         assert f"\n  {target} " in done.stdout
     assert "FLAVOR=debug" in done.stdout
 

@@ -100,7 +100,10 @@ take(struct lab *lab, unsigned slot, struct lab_slot given)
 	lab->slot[slot] = given;
 }
 
-/* Check an answer to a request for an aligned run of 2^order frames. */
+/*
+ * Check an answer to a request for an aligned run of 2^order frames. A wrong "none" ends the
+ * case.
+ */
 static bool
 judge(struct lab *lab, const struct page *page, unsigned order, const char *request)
 {
@@ -108,10 +111,12 @@ judge(struct lab *lab, const struct page *page, unsigned order, const char *requ
 		expect_eq(lab->t, page_to_pfn(page) & ((1ul << order) - 1), 0);
 		return true;
 	}
-	if (lab->buddy.faults.every == 0 && lab_model_has(lab, order))
+	if (lab->buddy.faults.every == 0 && lab_model_has(lab, order)) {
 		ktest_fail(lab->t, __FILE__, __LINE__,
 			   "%s got none, but an aligned run of %lu free frames exists", request,
 			   1ul << order);
+		ktest_abort(lab->t);
+	}
 	return false;
 }
 
@@ -226,6 +231,9 @@ lab_totals(struct lab *lab)
 	expect_eq(lab->t, lab->buddy.frames_free, free);
 	expect_eq(lab->t, lab->buddy.frames_managed, managed);
 	expect_eq(lab->t, listed, free);
+	/* What is wrong once stays so: it need not be said again and again. */
+	if (lab->t->failures)
+		ktest_abort(lab->t);
 }
 
 void
