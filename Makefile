@@ -27,6 +27,7 @@ space := $(empty) $(empty)
 #   CC=gcc             compiler: gcc or clang
 #   CROSS_COMPILE=     prefix of gcc and ld, such as x86_64-elf-
 #   FLAVOR=debug       debug (with the checks of IKOS_DEBUG) or release
+#   OPT=2              optimisation, as in -O2; OPT=g is easier to follow in a debugger
 #   LAB=               build only labs 1 to this one: a number or a name
 #   WERROR=1           0: warnings do not stop the build
 #   V=0                1: show the commands
@@ -91,7 +92,8 @@ KLD := $(CROSS_COMPILE)ld
 endif
 PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 
-B := $(O)/$(CC_NAME)-$(FLAVOR)$(if $(LAB),-lab$(LAB_NUMBER))
+B := $(O)/$(CC_NAME)-$(FLAVOR)$(if $(filter-out 2,$(OPT)),-O$(OPT))$(if \
+	$(filter-out $(LAST_LAB),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
 KERNEL := $(B)/kernel.elf
 
 # ---- Flags -------------------------------------------------------------------------
@@ -101,7 +103,7 @@ KCPPFLAGS := -Iinclude -Ikernel/x86_64/include $(if $(filter debug,$(FLAVOR)),-D
 KCOMMON := -g -ffile-prefix-map="$$PWD"=. \
 	$(if $(filter clang,$(COMPILER)),-fdebug-compilation-dir=.) \
 	$(if $(filter 0,$(WERROR)),,-Werror -Wa,--fatal-warnings)
-KCFLAGS := -std=gnu11 -O2 -Wall -Wextra -ffreestanding -fno-pie -mcmodel=kernel -mno-red-zone \
+KCFLAGS := -std=gnu11 -O$(OPT) -Wall -Wextra -ffreestanding -fno-pie -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
 KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warnings
@@ -239,7 +241,7 @@ check-layers: ## includes in mm/ only point down
 format: ## lay out the C sources as .clang-format says
 	@$(PYTHON) scripts/check-style --format
 
-include $(wildcard tests/host/host.mk make/*.mk starter.mk)
+include $(wildcard starter.mk tests/host/host.mk make/*.mk)
 
 $(call needs,ktest grade bench pytest,qemu-system-x86_64)
 $(call needs,test boots,qemu-system-x86_64 bochs-bin grub-mkrescue xorriso mformat)

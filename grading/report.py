@@ -6,7 +6,7 @@ import textwrap
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from .lab import Lab
+from .lab import Exercise, Lab
 from .result import Result, Score, Status
 
 _WIDTH = 28
@@ -36,13 +36,16 @@ def _word(status: Status) -> str:
     return "ok" if status is Status.PASS else str(status.value)
 
 
-def summary(results: Sequence[Result], score: Score) -> str:
-    """The end of the text report; its last line is the score."""
+def summary(results: Sequence[Result], score: Score, next_exercise: Exercise | None = None) -> str:
+    """The end of the text report: what to write next, if anything; its last line is the score."""
     ungraded = sum(result.status is Status.UNGRADED for result in results)
     line = f"score: {score.score}/{score.max_score}"
     if ungraded:
         cases = "1 case" if ungraded == 1 else f"{ungraded} cases"
         line = f"{cases} could not be graded: the score is not final\n{line}"
+    if next_exercise:
+        at = f"{next_exercise.function}() in {next_exercise.file}"
+        line = f"next: write {at}: {next_exercise.todo}\n{line}"
     return line
 
 

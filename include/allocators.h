@@ -90,17 +90,18 @@ struct page *buddy_alloc_exact(struct buddy *buddy, size_t nr_frames) __must_che
 int buddy_alloc_range(struct buddy *buddy, pfn_t first, pfn_t end) __must_check;
 
 /*
- * Give back frames [first, end) that buddy_alloc_exact() or buddy_alloc_range() gave out,
- * whole or in parts that end where blocks end. Panics as buddy_free() does.
+ * Give back frames [first, end) that buddy_alloc_exact() or buddy_alloc_range() gave out:
+ * whole, or in parts that end where blocks end, which are the largest that the frames can be
+ * cut into. Panics as buddy_free() does, before any of them is free.
  */
 void buddy_free_range(struct buddy *buddy, pfn_t first, pfn_t end);
 
 /*
  * Two measures of external fragmentation for a request of 2^order frames, both in
  * thousandths. unusable: the share of free memory that lies in blocks too small for it
- * (Gorman and Whitcroft 2005); 0 when nothing is free. index: why a request would fail,
+ * (Gorman and Healy 2008); 0 when nothing is free. index: why a request would fail,
  * from 0, for want of memory, to 1000, because memory is in pieces; -1000 when it would
- * succeed (Gorman 2006).
+ * succeed (Gorman and Whitcroft 2006).
  */
 unsigned buddy_unusable(struct buddy *buddy, unsigned order);
 int buddy_fragmentation_index(struct buddy *buddy, unsigned order);

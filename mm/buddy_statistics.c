@@ -11,8 +11,9 @@
  *	           near 0: there is too little memory; near 1: there is enough, in pieces
  *
  * Both are computed from the number of free blocks of each order, in thousandths, since
- * the kernel has no floating point. (Gorman and Whitcroft, "Supporting superpage allocation
- * without additional hardware support", 2005; index: Gorman's anti-fragmentation work, 2006.)
+ * the kernel has no floating point. (Gorman and Healy, "Supporting superpage allocation without
+ * additional hardware support", ISMM 2008; Gorman and Whitcroft, "The what, the why and the
+ * where to of anti-fragmentation", OLS 2006.)
  *
  * All take buddy->lock, so the figures are of one moment.
  */

@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,14 @@ class LabChecker:
 
     def no_solution(self) -> None:
         files = starter.for_lab(self.reference, self.lab)
-        _raise_leaks(self.reference, [self.lab], files, leaks.texts_of(files))
+        leaks.check_files(starter.solutions(self.reference, [self.lab]), files)
 
     def builds(self) -> None:
         for compiler in COMPILERS:
             for flavor in FLAVORS:
+                for path in self.lab.editable:  # a warning is only seen when it is compiled
+                    stem = self.tree / f"build/{compiler}-{flavor}" / path
+                    stem.with_suffix(".o").unlink(missing_ok=True)
                 printed = _make(self.tree, f"CC={compiler}", f"FLAVOR={flavor}", "kernel")
                 warnings = [line for line in printed.splitlines() if "warning:" in line]
                 if warnings:
@@ -154,16 +157,19 @@ class LabChecker:
             raise Wrong(f"it ended with status {process.returncode}")
 
     def scores_nothing(self) -> None:
-        marks = self._grade(self.tree)
+        marks, printed = self._grade(self.tree)
         for test in marks["tests"]:
             if test["status"] != "todo":
                 first = test["output"].partition("\n")[0]
                 raise Wrong(f"{test['name']}: {test['status']}, not todo: {first}")
         if marks["score"] != 0:
             raise Wrong(f"the score is {marks['score']}, not 0")
+        first = self.lab.exercises[0]
+        if f"\nnext: write {first.function}() in {first.file}: {first.todo}\n" not in printed:
+            raise Wrong(f"the report does not say to write {first.function}() next")
 
     def scores_full(self) -> None:
-        marks = self._grade(self.solved)
+        marks, _ = self._grade(self.solved)
         for test in marks["tests"]:
             if test["status"] != "pass":
                 raise Wrong(f"{test['name']}: {test['status']}: {test['output']}")
@@ -189,14 +195,14 @@ class LabChecker:
         del files["starter.mk"]  # a warning in a solution is an error
         return files
 
-    def _grade(self, tree: Path) -> dict[str, Any]:
+    def _grade(self, tree: Path) -> tuple[dict[str, Any], str]:
+        """The marks as JSON, and the report."""
         report = tree / "build/marks.json"
         report.unlink(missing_ok=True)
         printed = _make(tree, f"LAB={self.lab.name}", f"JSON={report}", "grade", may_fail=True)
         if not report.is_file():
             raise Wrong(f"grading failed:\n{printed}")
-        marks: dict[str, Any] = json.loads(report.read_text())
-        return marks
+        return json.loads(report.read_text()), printed
 
 
 def _check_course(reference: Reference, out: Path) -> None:
@@ -209,16 +215,10 @@ def _check_course(reference: Reference, out: Path) -> None:
     if any(branch.new for branch in course.make(reference, out / "course")):
         raise Wrong("a run on a course repository that is up to date added a commit")
     last = starter.for_course(reference, reference.labs[-1])
-    _raise_leaks(reference, reference.labs, last, leaks.objects_of(out / "course"))
-
-
-def _raise_leaks(
-    reference: Reference, labs: Sequence[Lab], kept: Files, texts: Iterable[tuple[str, bytes]]
-) -> None:
-    lines = leaks.telling_lines(starter.solutions(reference, labs), kept)
+    lines = leaks.telling_lines(starter.solutions(reference, reference.labs), last)
     if not lines:
         raise Wrong("no line of the solution is unlike the code that is given")
-    found = leaks.search(lines, texts)
+    found = leaks.search(lines, leaks.objects_of(out / "course"))
     if found:
         raise Wrong("\n".join(map(str, found[:10])))
 

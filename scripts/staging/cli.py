@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import check, course, manifest, output, reference, starter
+from . import check, course, leaks, manifest, output, reference, starter
 from .errors import StageError
 from .reference import Reference
 
@@ -57,6 +57,7 @@ def _stage(args: argparse.Namespace) -> int:
     source = _reference(args)
     lab = manifest.select(source.labs, args.lab)
     files = starter.for_lab(source, lab)
+    leaks.check_files(starter.solutions(source, [lab]), files)
     output.write(files, Path(args.out))
     print(f"{args.out}: starter of {lab.title}: {len(files)} files")
     return 0
@@ -65,7 +66,11 @@ def _stage(args: argparse.Namespace) -> int:
 def _course(args: argparse.Namespace) -> int:
     if not args.out:
         raise StageError("say where: make course OUT=directory")
-    for branch in course.make(_reference(args), Path(args.out)):
+    source = _reference(args)
+    for lab in source.labs:  # what has been published cannot be called back
+        files = starter.for_course(source, lab)
+        leaks.check_files(starter.solutions(source, source.labs[: lab.number]), files)
+    for branch in course.make(source, Path(args.out)):
         print(f"{branch.name} {branch.commit} {'new' if branch.new else 'as it was'}")
     return 0
 
@@ -80,7 +85,7 @@ def _reference(args: argparse.Namespace) -> Reference:
     source = reference.read(args.tree, untracked=args.dirty)
     changed = sorted(name for name in source.changed if starter.matters(source, name))
     if changed and not args.dirty:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise StageError(
             f"{changed[0]}{more} differs from the last commit: commit it, or say DIRTY=1"
         )

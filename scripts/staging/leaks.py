@@ -60,8 +60,11 @@ def search(lines: dict[str, tuple[str, str]], texts: Iterable[tuple[str, bytes]]
     return leaks
 
 
-def texts_of(files: Files) -> Iterator[tuple[str, bytes]]:
-    return ((name, file.content) for name, file in files.items())
+def check_files(solutions: dict[tuple[str, str], str], files: Files) -> None:
+    """Raise StageError if a starter gives something away."""
+    texts = ((name, file.content) for name, file in files.items())
+    for leak in search(telling_lines(solutions, files), texts):
+        raise StageError(f"{leak}: students must not get that")
 
 
 def objects_of(repository: Path) -> Iterator[tuple[str, bytes]]:

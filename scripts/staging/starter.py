@@ -29,9 +29,12 @@ _KEPT_BACK = (
     "labs/*/cheats/*",
     "labs/*/mutants/*",
     "labs/*/stubs/*",
+    "make/mut*",  # trying wrong solutions on the tests
     "make/stage.mk",
+    "scripts/mut*",
     "scripts/stage",
     "scripts/staging/*",
+    "tests/tools/test_mut*",
     "tests/tools/test_grade_kernel.py",  # these three need the reference
     "tests/tools/test_ktest.py",
     "tests/tools/test_stage.py",
@@ -42,9 +45,9 @@ _STARTER_MK = """\
 # The files that you may change. In these, a warning is shown but does not stop the build, and
 # a function or a parameter may wait until you use it.
 EDITABLE := {editable}
+STARTER_WARNINGS := -Wno-error -Wno-unused-function -Wno-unused-parameter
 
-$(EDITABLE:%.c=$(B)/%.o): private KCOMMON += -Wno-error -Wno-unused-function \\
-\t-Wno-unused-parameter
+$(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
 """
 
 

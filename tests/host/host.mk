@@ -24,7 +24,7 @@ HOST_FUZZ := $(HOST_BASE) tests/host/buddy_trace.c tests/host/memory_map_oracle.
 FUZZ_TARGETS := fuzz_buddy fuzz_memory_map
 
 HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
-	-fno-omit-frame-pointer
+	-fno-omit-frame-pointer $(STARTER_WARNINGS)
 HOST_INCLUDE := -Itests/host/include -Iinclude
 # Pages and links are computed from numbers that may be wrong, and are checked after that.
 HOST_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-sanitize=pointer-overflow

@@ -42,6 +42,24 @@ def test_text(sample_tree: Path) -> None:
     assert report.summary([passed, failed], total([passed, failed])) == "score: 5/10"
 
 
+def test_what_to_write_next_comes_first(sample_tree: Path) -> None:
+    toml = sample_tree / "labs/lab9-sample/lab.toml"
+    for name in ("one", "two", "three"):
+        exercise = f'file = "mm/{name}.c"\nfunction = "{name}"\ntodo = "count to {name}"\n'
+        toml.write_text(toml.read_text() + "[[exercise]]\n" + exercise)
+    (sample_tree / "mm").mkdir()
+    (sample_tree / "mm/one.c").write_text("int one(void) { return 1; }\n")
+    (sample_tree / "mm/two.c").write_text('int two(void) { lab_todo(9, "count to two"); }\n')
+    the_lab, missing = results(sample_tree, Status.TODO)
+    exercise = the_lab.next_exercise(sample_tree)
+    assert report.summary(missing, total(missing), exercise).splitlines() == [
+        "next: write two() in mm/two.c: count to two",
+        "score: 0/5",
+    ]
+    (sample_tree / "mm/two.c").unlink()
+    assert the_lab.next_exercise(sample_tree) is None
+
+
 def test_text_of_what_could_not_be_graded(sample_tree: Path) -> None:
     _, (ungraded,) = results(sample_tree, Status.UNGRADED)
     assert "hint" not in report.text(ungraded)

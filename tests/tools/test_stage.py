@@ -590,6 +590,18 @@ def test_every_object_of_a_repository_is_searched(tree: Path, tmp_path: Path) ->
     assert where == ["blob", "commit"]
 
 
+def test_a_solution_is_not_written_anywhere(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(tree, "handouts/lab1-first.md", "Add.", "Write `int secret_sum = a + b;` and return.")
+    commit(tree)
+    for command in (["lab", "--lab", "first"], ["course"]):
+        status, text = run(capsys, tree, *command, "--out", str(tmp_path / "out"))
+        assert status == 2
+        assert text.startswith("stage: handouts/lab1-first.md holds a line of add(): ")
+        assert not (tmp_path / "out").exists()
+
+
 # ---- The real labs -----------------------------------------------------------------------
 
 
