@@ -18,6 +18,7 @@ from .pageview import (
     Pages,
     read_free_lists,
     read_pages,
+    state_name,
 )
 
 
@@ -51,8 +52,13 @@ def _check_frame(
     if order > model.max_order or pfn % frames or pfn + frames > end:
         return f"frame {pfn:#x} is marked as head of a block of order {order}", 1
     at = pfn - pages.first
-    if pages.state[at + 1 : at + frames] != bytes([PAGE_TAIL]) * (frames - 1):
-        return f"the block {pfn:#x} of order {order} has frames not marked as its tails", 1
+    tails = pages.state[at + 1 : at + frames]
+    if tails != bytes([PAGE_TAIL]) * (frames - 1):
+        wrong = next(i for i, tail in enumerate(tails) if tail != PAGE_TAIL)
+        return (
+            f"frame {pfn + 1 + wrong:#x} inside the block {pfn:#x} of order {order} is"
+            f" {state_name(tails[wrong])}, not PAGE_TAIL"
+        ), 1
     if state == PAGE_FREE:
         heads[pfn] = order
         problem = f"the block {pfn:#x} of order {order} is marked free, but is not"

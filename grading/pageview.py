@@ -16,6 +16,12 @@ from .guest import Guest
 PAGE_RESERVED, PAGE_TAIL, PAGE_FREE, PAGE_ALLOCATED, PAGE_UNKNOWN = range(5)
 _STATES = ("PAGE_RESERVED", "PAGE_TAIL", "PAGE_FREE", "PAGE_ALLOCATED")
 
+
+def state_name(state: int) -> str:
+    """A page's state as the source calls it."""
+    return _STATES[state] if state < len(_STATES) else "in no state that there is"
+
+
 MEMMAP_BASE = 0xFFFFE00000000000
 
 

@@ -271,7 +271,8 @@ run_one(const struct ktest_case *test, unsigned param, uint64_t seed)
 	call_case();
 	watchdog_disarm();
 	if (test->expect_panic && !t.failures && !t.skipped)
-		fail_run("expected a panic starting with \"%s\"", test->expect_panic);
+		fail_run("expected a panic starting with \"%s\", but there was none",
+			 test->expect_panic);
 	report_end();
 }
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from grading.evidence import Record
 from grading.frame_check import check_free_memory
 from grading.frames import FrameModel
-from grading.oracle import Context, Expect, Script, case
+from grading.oracle import Context, Expect, Refused, Script, case
 
 MAX_ORDER = 10
 BLOCK = 1 << MAX_ORDER
@@ -114,6 +114,10 @@ class Lab:
             self.slots[slot] = (record.a, frames, None)
         return self.answered(record.a, 1 << order, lambda: self.model.can_alloc(order))
 
+    def must_exact(self, slot: int, frames: int) -> Done:
+        if not (yield from self.exact(slot, frames)):
+            self.ctx.fail("got none")
+
     def range(self, kind: Ev, slot: int, first: int, end: int) -> Step:
         first, end = self.first + first, self.first + end
         verb = "allocate" if kind == Ev.RANGE else "reserve"
@@ -193,7 +197,7 @@ class Lab:
             self.ctx.guest, self.buddy, self.model, (self.first, self.first + FRAMES)
         )
         if problem:
-            self.ctx.fail(f"in memory, at the end: {problem}")
+            raise Refused(f"in memory, as the case left it: {problem}")
 
 
 def lab_case(script: Callable[[Lab], Done]) -> Callable[[Context], Script]:
@@ -357,6 +361,7 @@ def statistics(lab: Lab) -> Done:
     yield from lab.free_all()
     for slot in range(BLOCKS + 1):
         yield from lab.alloc(slot, MAX_ORDER)
+    yield from lab.free(0)
     for order in range(MAX_ORDER + 1):
         yield Expect(
             Ev.STATS,
@@ -379,23 +384,33 @@ def measures(order: int, unusable: int, index: int) -> Done:
     )
 
 
+def all_measures(order: int, blocks: int) -> Done:
+    """The measures when that many blocks of one order are free, and no others."""
+    for wanted in range(MAX_ORDER + 1):
+        fits = wanted <= order
+        requests = (blocks << order) * 1000 >> wanted
+        index = -1000 if fits else 1000 - (1000 + requests) // blocks
+        yield from measures(wanted, 0 if fits else 1000, index)
+
+
 @lab_case
 def fragmentation(lab: Lab) -> Done:
     yield from lab.begin((0, FRAMES))
-    order = lab.prng.below(5)
+    yield from lab.trace(300, 60, 6)
+    yield from lab.free_all()
+    order = 1 + lab.prng.below(4)
     blocks = FRAMES >> order
     for slot in range(blocks):
         yield from lab.must_alloc(slot, order)
     yield from measures(0, 0, 0)
     for slot in range(blocks):
-        if (lab.slots[slot][0] - lab.first) >> order & 1:
+        if (lab.slots[slot][0] - lab.first) >> order in (1, 5, 11):
             yield from lab.free(slot)
-    free = blocks // 2
-    for wanted in range(MAX_ORDER + 1):
-        fits = wanted <= order
-        frames = (free << order) * 1000 >> wanted
-        index = -1000 if fits else 1000 - (1000 + frames) // free
-        yield from measures(wanted, 0 if fits else 1000, index)
+    yield from all_measures(order, 3)
+    for slot in range(blocks):
+        if slot in lab.slots and (lab.slots[slot][0] - lab.first) >> order & 1:
+            yield from lab.free(slot)
+    yield from all_measures(order, blocks // 2)
     yield from lab.alloc(blocks, order + 1)
     yield from lab.free_all()
     yield from measures(MAX_ORDER, 0, -1000)
@@ -410,15 +425,15 @@ def exact(lab: Lab) -> Done:
     yield from lab.begin((0, BLOCK))
     for turn in range(200):
         frames = 1 + lab.prng.below(BLOCK)
-        if not (yield from lab.exact(0, frames)):
-            lab.ctx.fail("got none")
+        yield from lab.must_exact(0, frames)
         if turn % 8 == 0:
             yield from lab.alloc_frames(1)
         yield from lab.totals()
         yield from lab.free_all()
-    yield from lab.must_alloc(0, MAX_ORDER - 1)
-    if not (yield from lab.exact(1, BLOCK // 2)):
-        lab.ctx.fail("got none")
+    yield from lab.must_exact(0, 1)
+    for order in range(MAX_ORDER):
+        yield from lab.must_exact(1 + order, 1 << order)
+    yield from lab.alloc(100, 0)
 
 
 @lab_case
@@ -427,9 +442,8 @@ def exact_limits(lab: Lab) -> Done:
     for i, frames in enumerate((0, BLOCK + 1, 1 << 20, NO_FRAME)):
         yield Expect(Ev.EXACT, arg=i, a=NO_FRAME, b=frames, what=f"ask for {frames} frames")
     yield from lab.totals()
-    for slot, frames in enumerate((BLOCK, 1)):
-        if not (yield from lab.exact(slot, frames)):
-            lab.ctx.fail("got none")
+    yield from lab.must_exact(0, BLOCK)
+    yield from lab.must_exact(1, 1)
     yield from lab.totals()
 
 
@@ -453,21 +467,29 @@ def range_(lab: Lab) -> Done:
         yield from lab.wrong_range(Ev.RESERVE, first, end)
     yield from lab.totals()
     yield from lab.range(Ev.RANGE, 0, 0, FRAMES)
+    yield from lab.free_all()
+    yield from lab.totals()
+
+
+def reserve_some(lab: Lab, rounds: int) -> Done:
+    for _ in range(rounds):
+        first = lab.prng.below(FRAMES - 64)
+        yield from lab.range(Ev.RESERVE, 0, first, first + 1 + lab.prng.below(64))
+    yield from lab.totals()
 
 
 @lab_case
 def reserve(lab: Lab) -> Done:
     yield from lab.begin((0, FRAMES))
     yield from lab.trace(300, 100, 5)
-    for _ in range(60):
-        first = lab.prng.below(FRAMES - 64)
-        yield from lab.range(Ev.RESERVE, 0, first, first + 1 + lab.prng.below(64))
-    yield from lab.totals()
+    yield from reserve_some(lab, 60)
     yield from lab.trace(1500, 300, 8)
     yield from lab.free_all()
     yield from lab.totals()
     yield from lab.alloc_frames(0)
     yield from lab.totals()
+    yield from lab.free_all()
+    yield from reserve_some(lab, 20)
 
 
 # ---- the caller's mistakes: tests/misuse_cases.c -----------------------------------
@@ -475,6 +497,10 @@ def reserve(lab: Lab) -> Done:
 
 def misuse(lab: Lab, frame: int, order: int) -> Done:
     yield Expect(Ev.MISUSE, arg=order, a=frame, what=f"wrongly free {frame:#x}, order {order}")
+
+
+def misuse_range(first: int, end: int) -> Done:
+    yield Expect(Ev.MISUSE, a=first, b=end, what=f"wrongly free frames [{first:#x}, {end:#x})")
 
 
 def victim(lab: Lab, order: int) -> Done:
@@ -514,11 +540,10 @@ def double_free_range(ctx: Context) -> Script:
     yield from lab.begin((0, FRAMES))
     frames = (1 << 1 + lab.prng.below(6)) + 1
     yield from lab.trace(400, 80, 6)
-    yield from lab.exact(FRAMES - 1, frames)
+    yield from lab.must_exact(FRAMES - 1, frames)
     first = lab.slots[FRAMES - 1][0]
     yield from lab.free_tail(FRAMES - 1, 1)
-    what = f"wrongly free frames [{first:#x}, {first + frames:#x})"
-    yield Expect(Ev.MISUSE, a=first, b=first + frames, what=what)
+    yield from misuse_range(first, first + frames)
     lab.final()
 
 
@@ -528,8 +553,29 @@ def wrong_order(ctx: Context) -> Script:
     yield from lab.begin((0, FRAMES))
     order = 1 + lab.prng.below(5)
     yield from victim(lab, order)
-    wrong = order + 1 if lab.prng.below(2) else order - 1
-    yield from misuse(lab, lab.slots[FRAMES - 1][0], wrong)
+    yield from misuse(lab, lab.slots[FRAMES - 1][0], order + 1)
+    lab.final()
+
+
+@case(panic="buddy: wrong order")
+def wrong_order_small(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    order = 1 + lab.prng.below(5)
+    yield from victim(lab, order)
+    yield from misuse(lab, lab.slots[FRAMES - 1][0], order - 1)
+    lab.final()
+
+
+@case(panic="buddy: wrong order")
+def wrong_order_range(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    order = 1 + lab.prng.below(5)
+    yield from lab.trace(400, 80, 6)
+    yield from lab.must_exact(FRAMES - 1, 1 << order)
+    first = lab.slots[FRAMES - 1][0]
+    yield from misuse_range(first, first + (1 << order) // 2)
     lab.final()
 
 
@@ -547,9 +593,9 @@ def free_tail(ctx: Context) -> Script:
 @case(panic="buddy: frame was never given out")
 def free_reserved(ctx: Context) -> Script:
     lab = Lab(ctx)
-    yield from lab.begin((0, 3 * BLOCK))
+    yield from lab.begin((BLOCK, 4 * BLOCK))
     yield from lab.trace(400, 80, 6)
-    yield from misuse(lab, lab.first + 3 * BLOCK + lab.prng.below(BLOCK), 0)
+    yield from misuse(lab, lab.first + lab.prng.below(2) * lab.prng.below(BLOCK), 0)
     lab.final()
 
 
@@ -559,6 +605,17 @@ def free_foreign(ctx: Context) -> Script:
     yield from lab.begin((0, FRAMES))
     yield from lab.trace(400, 80, 6)
     yield from misuse(lab, lab.first + FRAMES, 0)
+    lab.final()
+
+
+@case(panic="buddy: not this allocator's frame")
+def free_foreign_range(ctx: Context) -> Script:
+    lab = Lab(ctx)
+    yield from lab.begin((0, FRAMES))
+    low = lab.prng.below(2)
+    first, end = (0, 8) if low else (FRAMES - 8, FRAMES)
+    yield from lab.range(Ev.RANGE, 0, first, end)
+    yield from misuse_range(lab.first + first - low, lab.first + end + (not low))
     lab.final()
 
 
@@ -606,6 +663,12 @@ def worst_case(lab: Lab) -> Done:
     for at in range(BLOCK, FRAMES, 2):
         yield from lab.add(at, at + 1)
     yield from measure("thousands of frames free")
+    small, large = costs[2], (yield Expect(Ev.COST, what="cost of a pair of the largest order")).a
+    if large > 2 * small:
+        lab.ctx.fail(
+            f"with such a block free, a pair of calls of order 0 costs {small} instructions, but"
+            f" one of order {MAX_ORDER} {large}: the cost must not depend on the size of a block"
+        )
     for slot in range((FRAMES - BLOCK) // 2):
         yield from lab.alloc(slot, 0)
     yield from measure("thousands of frames in use")

@@ -45,7 +45,8 @@ _STARTER_MK = """\
 # The files that you may change. In these, a warning is shown but does not stop the build, and
 # a function or a parameter may wait until you use it.
 EDITABLE := {editable}
-STARTER_WARNINGS := -Wno-error -Wno-unused-function -Wno-unused-parameter
+STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \\
+\t-Wno-unused-function -Wno-unused-parameter
 
 $(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
 """

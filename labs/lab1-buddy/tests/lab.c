@@ -86,8 +86,15 @@ lab_model_has(struct lab *lab, unsigned order)
 static void
 take(struct lab *lab, unsigned slot, struct lab_slot given)
 {
-	assert_le(lab->t, given.start + given.frames, LAB_FRAMES);
-	for (size_t i = given.start; i < given.start + (size_t)given.frames; i++) {
+	size_t end = (size_t)given.start + given.frames;
+
+	if (end > LAB_FRAMES) {
+		ktest_fail(lab->t, __FILE__, __LINE__,
+			   "was given frames outside of the allocator's, from %#lx on",
+			   (unsigned long)(lab->first + given.start));
+		ktest_abort(lab->t);
+	}
+	for (size_t i = given.start; i < end; i++) {
 		if (model[i] != FREE) {
 			ktest_fail(lab->t, __FILE__, __LINE__,
 				   "was given frame %#lx, but that frame is %s",
@@ -108,7 +115,10 @@ static bool
 judge(struct lab *lab, const struct page *page, unsigned order, const char *request)
 {
 	if (page) {
-		expect_eq(lab->t, page_to_pfn(page) & ((1ul << order) - 1), 0);
+		if (!IS_ALIGNED(page_to_pfn(page), 1ul << order))
+			ktest_fail(lab->t, __FILE__, __LINE__,
+				   "%s gave frame %#lx, which is no multiple of %lu", request,
+				   (unsigned long)page_to_pfn(page), 1ul << order);
 		return true;
 	}
 	if (lab->buddy.faults.every == 0 && lab_model_has(lab, order)) {

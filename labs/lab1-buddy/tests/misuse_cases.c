@@ -64,13 +64,36 @@ KTEST(buddy, double_free_range, .expect_panic = "buddy: double free")
 	lab_misuse_range(lab, first, first + frames);
 }
 
+/* The order is too large. */
 KTEST(buddy, wrong_order, .expect_panic = "buddy: wrong order")
 {
 	struct lab *lab = lab_begin_full(t);
 	unsigned order = 1 + prng_below(&t->prng, 5);
 	unsigned slot = victim(lab, order);
 
-	lab_misuse(lab, page_of(lab, slot), prng_below(&t->prng, 2) ? order + 1 : order - 1);
+	lab_misuse(lab, page_of(lab, slot), order + 1);
+}
+
+KTEST(buddy, wrong_order_small, .expect_panic = "buddy: wrong order")
+{
+	struct lab *lab = lab_begin_full(t);
+	unsigned order = 1 + prng_below(&t->prng, 5);
+	unsigned slot = victim(lab, order);
+
+	lab_misuse(lab, page_of(lab, slot), order - 1);
+}
+
+/* A range that ends inside of a block. */
+KTEST(buddy, wrong_order_range, .expect_panic = "buddy: wrong order")
+{
+	struct lab *lab = lab_begin_full(t);
+	unsigned order = 1 + prng_below(&t->prng, 5);
+	size_t first;
+
+	lab_trace(lab, 400, 80, 6);
+	assert_true(t, lab_alloc_exact(lab, LAB_SLOTS - 1, 1ul << order));
+	first = lab->slot[LAB_SLOTS - 1].start;
+	lab_misuse_range(lab, first, first + (1ul << order) / 2);
 }
 
 KTEST(buddy, free_tail, .expect_panic = "buddy: tail of an allocated block")
@@ -82,16 +105,31 @@ KTEST(buddy, free_tail, .expect_panic = "buddy: tail of an allocated block")
 	lab_misuse(lab, page_of(lab, slot) + 1 + prng_below(&t->prng, (1ul << order) - 1), 0);
 }
 
+/* The very first frame of the allocator's span, or any near it. */
 KTEST(buddy, free_reserved, .expect_panic = "buddy: frame was never given out")
 {
 	struct lab *lab = lab_begin(t);
+	size_t frame;
 
-	lab_add(lab, 0, 3 * MAX_ORDER_FRAMES);
+	lab_add(lab, MAX_ORDER_FRAMES, 4 * MAX_ORDER_FRAMES);
 	lab_trace(lab, 400, 80, 6);
-	lab_misuse(lab,
-		   pfn_to_page(lab->first + 3 * MAX_ORDER_FRAMES +
-			       prng_below(&t->prng, MAX_ORDER_FRAMES)),
-		   0);
+	frame = prng_below(&t->prng, 2);
+	frame *= prng_below(&t->prng, MAX_ORDER_FRAMES);
+	lab_misuse(lab, pfn_to_page(lab->first + frame), 0);
+}
+
+/*
+ * A frame beside the allocator's own. Its page says, as that of another allocator's may, that
+ * somebody has it.
+ */
+static struct page *
+foreign_page(pfn_t pfn)
+{
+	struct page *page = pfn_to_page(pfn);
+
+	page->state = PAGE_ALLOCATED;
+	page->order = 0;
+	return page;
 }
 
 KTEST(buddy, free_foreign, .expect_panic = "buddy: not this allocator's frame")
@@ -99,5 +137,17 @@ KTEST(buddy, free_foreign, .expect_panic = "buddy: not this allocator's frame")
 	struct lab *lab = lab_begin_full(t);
 
 	lab_trace(lab, 400, 80, 6);
-	lab_misuse(lab, pfn_to_page(lab->end), 0);
+	lab_misuse(lab, foreign_page(lab->end), 0);
+}
+
+/* One frame of a range is foreign, the others may be freed. */
+KTEST(buddy, free_foreign_range, .expect_panic = "buddy: not this allocator's frame")
+{
+	struct lab *lab = lab_begin_full(t);
+	bool low = prng_below(&t->prng, 2);
+	size_t first = low ? 0 : LAB_FRAMES - 8;
+
+	foreign_page(low ? lab->first - 1 : lab->end);
+	assert_eq(t, lab_alloc_range(lab, 0, first, first + 8), 0);
+	lab_misuse_range(lab, first - low, first + 8 + !low);
 }
