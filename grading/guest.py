@@ -33,6 +33,12 @@ class Guest:
             raise GuestError(f"no memory at physical address {paddr:#x} ({size} bytes)")
         return self._ram[paddr : paddr + size]
 
+    def check_image(self) -> None:
+        """Raise GuestError if the kernel's code or constants are not what was loaded."""
+        for paddr, content in self.image.constant:
+            if self.read_physical(paddr, len(content)) != content:
+                raise GuestError("the kernel's code or its constants were changed while it ran")
+
     def read(self, vaddr: int, size: int) -> bytes:
         """size bytes at a kernel virtual address."""
         if size > len(self._ram):

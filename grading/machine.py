@@ -8,10 +8,13 @@ after the guest is gone.
 Time. The kernel limits its own virtual time with a watchdog, so that a verdict does not
 depend on the host. The limits here only catch a guest that got past the watchdog, and
 protect the host. "Charged" time is wall time less the time the emulator was ready to run
-but waited for a CPU: a loaded server does not make a kernel look as if it hung.
+but waited for a CPU: a loaded server does not make a kernel look as if it hung. Nor does a
+slow one: once the kernel has printed its first line, time is counted in boots, that is in
+what it took on this host to come so far.
 """
 
 import enum
+import math
 import mmap
 import os
 import re
@@ -29,8 +32,12 @@ DEFAULT_QEMU = "qemu-system-x86_64"
 # What power_off() makes of include/power.h's exit codes.
 STATUS_PASS, STATUS_FAIL, STATUS_PANIC = 33, 35, 37
 
+# A guest that breaks out of the emulator can at least start no program.
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
 _POLL_MS = 20
 _LOG_BYTES = 1 << 20
+_LEAST_S = 10.0
 
 
 class Ended(enum.Enum):
@@ -50,8 +57,15 @@ class Limits:
     """When the host steps in."""
 
     charged_s: float = 20.0
+    boots: float = math.inf  # and of charged time, after the first line, but at least 10 s
     wall_s: float = 300.0
     serial_bytes: int = 1 << 20
+
+    def charged(self, boot_s: float | None) -> float:
+        """The limit of charged time. boot_s: what the first line took, if it was printed."""
+        if boot_s is None:
+            return self.charged_s
+        return min(self.charged_s, max(_LEAST_S, self.boots * boot_s))
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class Machine:
             "-accel", "tcg", *timing,
             "-cpu", self.cpu, "-m", f"{self.memory_mib}M", "-smp", str(self.cpus),
             "-seed", "1", "-rtc", "base=2020-01-01,clock=vm",
-            "-nodefaults", "-display", "none", "-no-reboot",
+            "-nodefaults", "-display", "none", "-no-reboot", "-sandbox", _SANDBOX,
             "-serial", f"file:/proc/self/fd/{serial_fd}",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             "-object", f"{memory},mem-path=/proc/self/fd/{ram_fd}",
@@ -106,7 +120,7 @@ def boot(machine: Machine, limits: Limits, stop: threading.Event) -> Run:
         os.ftruncate(ram_fd, machine.memory_mib << 20)
         process = _start(machine.command(ram_fd, serial_fd, log_fd), fds)
         try:
-            cut_short = _watch(process.pid, serial_fd, limits, stop)
+            cut_short = _watch(process.pid, serial_fd, log_fd, limits, stop)
         finally:
             process.kill()
             process.wait()
@@ -143,9 +157,12 @@ def _start(command: list[str], fds: list[int]) -> subprocess.Popen[bytes]:
         ) from error
 
 
-def _watch(pid: int, serial_fd: int, limits: Limits, stop: threading.Event) -> Ended | None:
+def _watch(
+    pid: int, serial_fd: int, log_fd: int, limits: Limits, stop: threading.Event
+) -> Ended | None:
     """Wait for the process to end by itself (None), or say why it must be ended."""
     start = time.monotonic()
+    boot_s: float | None = None
     pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()
@@ -154,9 +171,15 @@ def _watch(pid: int, serial_fd: int, limits: Limits, stop: threading.Event) -> E
             wall = time.monotonic() - start
             if stop.is_set():
                 return Ended.STOPPED
-            if os.fstat(serial_fd).st_size > limits.serial_bytes:
+            printed = os.fstat(serial_fd).st_size
+            if printed > limits.serial_bytes:
                 return Ended.FLOOD
-            if wall > limits.charged_s and wall - _waited_s(pid) > limits.charged_s:
+            if os.fstat(log_fd).st_size > _LOG_BYTES:  # a CPU that is reset for ever
+                return Ended.STUCK
+            if printed and boot_s is None:
+                boot_s = wall - _waited_s(pid)
+            allowed = limits.charged(boot_s)
+            if wall > allowed and wall - _waited_s(pid) > allowed:
                 return Ended.STUCK
             if wall > limits.wall_s:
                 return Ended.TOO_SLOW

@@ -15,6 +15,7 @@ from .debuginfo import DebugInfo
 from .errors import GradingError, GuestError
 
 _PT_LOAD = 1
+_PF_W = 2
 _SHT_SYMTAB = 2
 _STT_NOTYPE, _STT_OBJECT, _STT_FUNC = 0, 1, 2
 _STB_LOCAL = 0
@@ -40,6 +41,7 @@ class Image:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.segments: list[Segment] = []
+        self.constant: list[tuple[int, bytes]] = []  # physical address, what cannot change
         self.symbols: dict[str, int] = {}
         self._functions: list[tuple[int, int, str]] = []  # address, size, name; sorted
         try:
@@ -64,6 +66,9 @@ class Image:
             program = _PROGRAM.unpack_from(data, phoff + i * phentsize)
             if program[0] == _PT_LOAD:
                 self.segments.append(Segment(program[3], program[4], program[6]))
+                if not program[1] & _PF_W:
+                    content = data[program[2] : program[2] + program[5]]
+                    self.constant.append((program[4], content))
         sections = [_SECTION.unpack_from(data, shoff + i * shentsize) for i in range(shnum)]
         for section in sections:
             if section[1] == _SHT_SYMTAB:

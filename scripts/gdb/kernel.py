@@ -6,6 +6,7 @@ is why somebody looks at it: so no list is followed without a limit, and no link
 before it was seen to lead to a page that exists.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 
@@ -19,6 +20,9 @@ KERNEL_BASE = 0xFFFFFFFF80000000
 PAGE_SIZE = 4096
 _ADDRESS_MASK = (1 << 64) - 1
 
+# Said where an address is not mapped, which at the start of the machine is no fault.
+_TOO_EARLY = ". Has the kernel come far enough? Try: tbreak ktest_run_cmdline, continue"
+
 # What may be in a list before it counts as endless.
 LIST_LIMIT = 1 << 22
 
@@ -31,9 +35,26 @@ def evaluate(expression: str) -> gdb.Value:
         raise gdb.GdbError(f"{expression}: {error}") from None
 
 
+def fetched(value: gdb.Value, what: str) -> gdb.Value:
+    """The value, read from memory now and not when it is looked at."""
+    try:
+        value.fetch_lazy()
+    except gdb.error as error:
+        raise gdb.GdbError(f"{what}: {error}{_TOO_EARLY}") from None
+    return value
+
+
 def variable(file: str, name: str) -> gdb.Value:
-    """A static variable of a file."""
-    return evaluate(f"'{file}'::{name}")
+    """A static variable of a file. (Compilers name files in different ways.)"""
+    for symbol in gdb.lookup_static_symbols(name):
+        if f"/{symbol.symtab.filename}".endswith(f"/{file}"):
+            return fetched(symbol.value(), name)
+    raise gdb.GdbError(f"{file} has no variable {name}: is this a kernel of another version?")
+
+
+def source_line(found: gdb.Symtab_and_line) -> str:
+    """FILE:LINE from the top of the tree, or nothing."""
+    return f"{os.path.normpath(found.symtab.filename)}:{found.line}" if found.symtab else ""
 
 
 def address_of(pointer: gdb.Value) -> int:
@@ -80,10 +101,8 @@ class Memory:
             try:
                 self._chunks[base] = bytes(self._inferior.read_memory(base, PAGE_SIZE))
             except gdb.MemoryError:
-                raise gdb.GdbError(
-                    f"address {base:#x} is not mapped on this CPU: has the kernel come far"
-                    " enough? (break mm_init, continue)"
-                ) from None
+                text = f"address {base:#x} is not mapped on this CPU{_TOO_EARLY}"
+                raise gdb.GdbError(text) from None
         return self._chunks[base]
 
     def word(self, address: int) -> int:
@@ -122,9 +141,7 @@ class Frames:
         table = variable("mm/page_frame.c", "present")
         ranges = [table["range"][i] for i in range(int(table["nr"]))]
         if not ranges:
-            raise gdb.GdbError(
-                "there are no pages yet: mm_init() makes them (break mm_init, continue, finish)"
-            )
+            raise gdb.GdbError(f"there are no pages yet{_TOO_EARLY}")
         return [(int(part["first"]), int(part["end"])) for part in ranges]
 
     @property
@@ -214,17 +231,13 @@ class Buddy:
             value = value.dereference()
         if str(value.type.strip_typedefs().unqualified()) != "struct buddy":
             raise gdb.GdbError(f"{self.expression} is a {value.type}, not a struct buddy")
-        self.value = value
-        try:
-            value.fetch_lazy()
-        except gdb.error as error:
-            raise gdb.GdbError(f"{self.expression}: {error}") from None
+        self.value = fetched(value, self.expression)
         self.frames_free = int(value["frames_free"])
         self.frames_managed = int(value["frames_managed"])
         self.nonempty = int(value["nonempty"])
         self.first, self.end = int(value["first"]), int(value["end"])
         if self.end == 0:
-            raise gdb.GdbError(f"{self.expression} has not been set up yet: see buddy_init()")
+            raise gdb.GdbError(f"{self.expression} has not been set up yet{_TOO_EARLY}")
 
     @property
     def name(self) -> str:
