@@ -19,4 +19,13 @@
     verdict   one case: boot, judge, explain
     result    what a case came to
     report    text, JSON and JUnit XML
+
+What a student hands in becomes a kernel without being trusted:
+
+    submission from a student's files to a kernel, or to why there is none
+    screen    what their source must not hold
+    c_tokens  C source as tokens
+    audit     what their object files must not hold
+    workshop  builds kernels from a tree and some other files, quickly
+    sandbox   runs the compiler
 """

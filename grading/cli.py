@@ -8,20 +8,24 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import lab, oracle, report, verdict
+from . import lab, oracle, report
 from .errors import GradingError
 from .machine import DEFAULT_QEMU
-from .result import Result, total
+from .result import Result, Status, total
+from .sandbox import Confined, Unconfined
+from .submission import Built, Counter, Refused
 from .symbols import Image
-from .verdict import Grader
+from .verdict import Grader, make_result, printable
+from .workshop import Workshop
 
 _EXIT_UNGRADED = 2
 _EXIT_INTERRUPTED = 130
 _MAX_SEED = (1 << 64) - 1
-_BUILD_ERROR_LINES = 12
+_BUILD_LINES = 12
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--tree", type=Path, default=tree, metavar="DIR", help="the tree (default: this one)")
     add("--kernel", type=Path, metavar="ELF", help="default: DIR/build/gcc-debug/kernel.elf")
     add("--build", action="store_true", help='run "make kernel" in the tree first')
+    add("--submission", type=Path, metavar="DIR", help="grade a student's tree, trusting nothing")
+    add("--scratch", type=Path, metavar="DIR", help="to build in; default: build/submissions")
+    add("--no-sandbox", action="store_true", help="build a submission that you trust without one")
     add("--case", default="", metavar="NAME[,...]", help="only these cases")
     add("--seed", type=seed_number, metavar="N", help="for every case, instead of fresh ones")
     add("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="boots at one time")
@@ -91,25 +98,42 @@ def _grade(args: argparse.Namespace) -> int:
             print(f"{case.name:<24} {case.points:>3}")
         return 0
     seeded = [(case, _fresh_seed() if args.seed is None else args.seed) for case in cases]
-    kernel = args.kernel or args.tree / "build" / "gcc-debug" / "kernel.elf"
 
     print(the_lab.title, flush=True)
-    errors = _build(args.tree) if args.build else []
     results = []
-    if errors:
+    try:
+        with _kernel(args, the_lab) as built:
+            for line in built.warnings:  # shown, but they cost nothing
+                print(printable(line), flush=True)
+            grader = Grader(the_lab, built.image, oracle.load(the_lab.oracle), args.qemu)
+            for result in _run(grader, seeded, args.jobs):
+                results.append(result)
+                print(report.text(result), flush=True)
+    except Refused as refused:
         for case, seed in seeded:
-            results.append(verdict.build_failed(the_lab, case, errors, seed, args.tree))
+            results.append(make_result(the_lab, case, refused.status, refused.lines, seed))
             print(report.text(results[-1]) if case is cases[0] else _brief(results[-1]))
-    else:
-        grader = Grader(the_lab, Image(kernel), oracle.load(the_lab.oracle), args.qemu)
-        for result in _run(grader, seeded, args.jobs):
-            results.append(result)
-            print(report.text(result), flush=True)
     score = total(results)
     _write(args.json, report.to_json(the_lab, results, score))
     _write(args.junit, report.to_junit(the_lab, results))
-    print(report.summary(results, score))
+    unwritten = any(result.status is Status.TODO for result in results)
+    tree = args.submission or args.tree
+    print(report.summary(results, score, the_lab.next_exercise(tree) if unwritten else None))
     return score.exit_status
+
+
+@contextmanager
+def _kernel(args: argparse.Namespace, the_lab: lab.Lab) -> Iterator[Built]:
+    """The kernel to grade. Raises Refused if there can be none for what is in it."""
+    if args.submission:
+        runner = Unconfined() if args.no_sandbox else Confined()
+        scratch = args.scratch or args.tree / "build" / "submissions"
+        counter = Counter(the_lab, Workshop(args.tree, the_lab, scratch, runner))
+        with counter.accept(args.submission) as built:
+            yield built
+        return
+    warnings = _build(args.tree) if args.build else []
+    yield Built(Image(args.kernel or args.tree / "build/gcc-debug/kernel.elf"), warnings)
 
 
 def _brief(result: Result) -> str:
@@ -136,7 +160,7 @@ def _fresh_seed() -> int:
 
 
 def _build(tree: Path) -> list[str]:
-    """Build the kernel. Returns the first lines that say why it did not build, or none."""
+    """Build the kernel. Returns the first warnings."""
     try:
         done = subprocess.run(
             ["make", "-C", str(tree), "kernel"],
@@ -147,11 +171,13 @@ def _build(tree: Path) -> list[str]:
         )
     except OSError as error:
         raise GradingError(f"cannot run make: {error.strerror}") from error
-    if done.returncode == 0:
-        return []
     lines = done.stdout.decode(errors="replace").splitlines()
+    if done.returncode == 0:
+        return [line for line in lines if "warning:" in line][:_BUILD_LINES]
     wrong = [line for line in lines if "error" in line or "undefined reference" in line]
-    return (wrong or lines)[:_BUILD_ERROR_LINES]
+    raise Refused(
+        Status.NOBUILD, [f"{tree} does not build:", *(wrong or lines)[:_BUILD_LINES]]
+    )
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -23,7 +23,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _INSIDE = "/work"
-_OUTPUT_BYTES = 1 << 20  # of what a command prints, that much is kept
+_OUTPUT_MIB = 1  # of what a command prints, that much is kept
 _ALLOW = (
     "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also"
     " kernel.apparmor_restrict_unprivileged_userns=0)"
@@ -36,7 +36,7 @@ class Limits:
     wall_s: float = 120.0
     memory_mib: int = 1024
     file_mib: int = 64
-    processes: int = 512
+    processes: int = 256
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,18 @@ class Confined:
                 f" {_ALLOW}, or say --no-sandbox if you trust the submission"
             )
 
-    def run(self, directory: Path, command: Sequence[str]) -> Done:
+    def run(
+        self, directory: Path, command: Sequence[str], output_mib: int = _OUTPUT_MIB
+    ) -> Done:
         """Run a command in a directory, the only one that it can write to."""
         limits = self._limits
         limited = _limited(limits, [f"--nproc={limits.processes}"], command)
-        return _execute([*self._confine(directory), *limited], directory, limits.wall_s)
+        command = [*self._confine(directory), *limited]
+        return _execute(command, directory, limits.wall_s, output_mib)
 
     def _confine(self, directory: Path | None) -> list[str]:
         words = [self._bwrap, "--unshare-all", "--die-with-parent", "--new-session"]
+        words += ["--cap-drop", "ALL"]
         words += ["--clearenv", "--setenv", "PATH", _PATH, "--setenv", "LC_ALL", "C"]
         for name in _SYSTEM:
             if os.path.islink(name):
@@ -95,9 +99,12 @@ class Unconfined:
     def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
 
-    def run(self, directory: Path, command: Sequence[str]) -> Done:
+    def run(
+        self, directory: Path, command: Sequence[str], output_mib: int = _OUTPUT_MIB
+    ) -> Done:
         # No limit on processes: those of the user's other programs would count.
-        return _execute(_limited(self._limits, [], command), directory, self._limits.wall_s)
+        command = _limited(self._limits, [], command)
+        return _execute(command, directory, self._limits.wall_s, output_mib)
 
 
 Runner = Confined | Unconfined
@@ -117,7 +124,9 @@ def _limited(limits: Limits, more: list[str], command: Sequence[str]) -> list[st
     ]
 
 
-def _execute(command: Sequence[str], directory: Path, wall_s: float) -> Done:
+def _execute(
+    command: Sequence[str], directory: Path, wall_s: float, output_mib: int = _OUTPUT_MIB
+) -> Done:
     output = os.memfd_create("output")
     try:
         try:
@@ -142,7 +151,7 @@ def _execute(command: Sequence[str], directory: Path, wall_s: float) -> Done:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        text = os.pread(output, _OUTPUT_BYTES, 0).decode(errors="replace")
+        text = os.pread(output, output_mib << 20, 0).decode(errors="replace")
         return Done(process.returncode, text, too_slow)
     finally:
         os.close(output)

@@ -384,13 +384,14 @@ def measures(order: int, unusable: int, index: int) -> Done:
     )
 
 
-def all_measures(order: int, blocks: int) -> Done:
-    """The measures when that many blocks of one order are free, and no others."""
+def all_measures(order: int, blocks: int, singles: int) -> Done:
+    """The measures when that many blocks of an order from 1 are free, and single frames."""
+    frames = (blocks << order) + singles
     for wanted in range(MAX_ORDER + 1):
-        fits = wanted <= order
-        requests = (blocks << order) * 1000 >> wanted
-        index = -1000 if fits else 1000 - (1000 + requests) // blocks
-        yield from measures(wanted, 0 if fits else 1000, index)
+        too_small = 0 if wanted == 0 else singles if wanted <= order else frames
+        requests = frames * 1000 >> wanted
+        index = -1000 if wanted <= order else 1000 - (1000 + requests) // (blocks + singles)
+        yield from measures(wanted, too_small * 1000 // frames, index)
 
 
 @lab_case
@@ -399,19 +400,27 @@ def fragmentation(lab: Lab) -> Done:
     yield from lab.trace(300, 60, 6)
     yield from lab.free_all()
     order = 1 + lab.prng.below(4)
-    blocks = FRAMES >> order
-    for slot in range(blocks):
-        yield from lab.must_alloc(slot, order)
+    last = (FRAMES >> order) - 1
+    for slot in range(last + (1 << order)):
+        yield from lab.must_alloc(slot, order if slot < last else 0)
     yield from measures(0, 0, 0)
-    for slot in range(blocks):
-        if (lab.slots[slot][0] - lab.first) >> order in (1, 5, 11):
-            yield from lab.free(slot)
-    yield from all_measures(order, 3)
-    for slot in range(blocks):
-        if slot in lab.slots and (lab.slots[slot][0] - lab.first) >> order & 1:
-            yield from lab.free(slot)
-    yield from all_measures(order, blocks // 2)
-    yield from lab.alloc(blocks, order + 1)
+
+    def numbers() -> Iterator[tuple[int, int]]:
+        return ((slot, (lab.slots[slot][0] - lab.first) >> order) for slot in range(last))
+
+    empty = [slot for slot, number in numbers() if number % 4 == 1][:3]
+    for slot in (*empty, last):
+        yield from lab.free(slot)
+    yield from all_measures(order, 3, 1)
+    yield from lab.must_alloc(last, 0)
+    for slot in empty:
+        yield from lab.must_alloc(slot, order)
+
+    odd = [slot for slot, number in numbers() if number % 2]
+    for slot in odd:
+        yield from lab.free(slot)
+    yield from all_measures(order, len(odd), 0)
+    yield from lab.alloc(FRAMES - 1, order + 1)
     yield from lab.free_all()
     yield from measures(MAX_ORDER, 0, -1000)
     yield from lab.must_alloc(0, MAX_ORDER)

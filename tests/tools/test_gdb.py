@@ -289,10 +289,6 @@ def test_threads_that_wait(kernel: Path) -> None:
         "continue",
         "ikos-threads",
         "ikos-threads 0",
-        "tbreak spin_check_release if lock == &the_lab.buddy.lock",
-        "continue ",
-        "print the_lab.buddy.lock",
-        "ikos-buddy the_lab.buddy",
         CPUS="4",
         CMDLINE="ktest=buddy.smp_stress",
     )
@@ -300,8 +296,20 @@ def test_threads_that_wait(kernel: Path) -> None:
     assert re.search(r"^ +0  (running|asleep|ready) .* main ", rows, re.MULTILINE)
     assert re.search(r" worker +work \(labs/lab1-buddy/tests/.*:\d+\) < thread_main", rows)
     assert "in ktest_buddy_smp_stress (labs/lab1-buddy" in done["ikos-threads 0"]
-    assert re.search(r'lock "lab": held by CPU \d', done["print the_lab.buddy.lock"])
-    assert re.search(r"CPU \d holds its lock", done["ikos-buddy the_lab.buddy"])
+
+
+def test_inside_an_operation(kernel: Path) -> None:
+    done = session(
+        replay("--kernel", kernel, "--case", "mixed"),
+        "watch -l the_lab.buddy.frames_free",
+        "continue",
+        "print the_lab.buddy.lock",
+        "ikos-buddy the_lab.buddy",
+        "ikos-check the_lab.buddy",
+    )
+    assert re.search(r'lock "lab": held( by CPU 0)?\n', done["print the_lab.buddy.lock"])
+    assert re.search(r"(CPU 0|somebody) holds its lock", done["ikos-buddy the_lab.buddy"])
+    assert re.search(r"frames_managed says .*\n.*\n  \S+.* holds its lock", done["ikos-check the_lab.buddy"])
 
 
 @pytest.mark.parametrize("script", ["debug", "replay"])

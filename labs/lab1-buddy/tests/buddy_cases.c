@@ -221,51 +221,61 @@ measure(struct lab *lab, unsigned order, unsigned unusable, int index)
 	expect_eq(lab->t, is_index, index);
 }
 
-/* The measures when that many blocks of one order are free, and no others. */
+/* The measures when that many blocks of an order from 1 are free, and single frames. */
 static void
-measure_all(struct lab *lab, unsigned order, unsigned blocks)
+measure_all(struct lab *lab, unsigned order, unsigned blocks, unsigned singles)
 {
-	for (unsigned o = 0; o <= MAX_ORDER; o++) {
-		/* Free memory over the size of the request, in thousandths. */
-		unsigned requests = ((uint64_t)blocks << order) * 1000 >> o;
+	unsigned frames = (blocks << order) + singles;
 
-		if (o <= order)
-			measure(lab, o, 0, -1000);
-		else
-			measure(lab, o, 1000, 1000 - (int)((1000 + requests) / blocks));
+	for (unsigned o = 0; o <= MAX_ORDER; o++) {
+		unsigned too_small = o == 0 ? 0 : o <= order ? singles : frames;
+		/* Free memory over the size of the request, in thousandths. */
+		unsigned requests = (uint64_t)frames * 1000 >> o;
+		int index = 1000 - (int)((1000 + requests) / (blocks + singles));
+
+		measure(lab, o, (uint64_t)too_small * 1000 / frames, o <= order ? -1000 : index);
 	}
 }
 
 /*
- * Every second block of one order is in use: the worst case, which can be computed. Before
- * that all are in use, then all but three.
+ * What can be computed: all memory is in use, in blocks of one order and the last one in single
+ * frames; then all but three blocks and one frame; then every second block, the worst case.
  */
 KTEST(buddy, fragmentation)
 {
 	struct lab *lab = lab_begin_full(t);
-	unsigned order, blocks;
+	unsigned order, last, freed = 0, empty[3];
 
 	lab_trace(lab, 300, 60, 6);
 	lab_free_all(lab);
 	order = 1 + prng_below(&t->prng, 4);
-	blocks = LAB_FRAMES >> order;
-	for (unsigned slot = 0; slot < blocks; slot++)
-		assert_true(t, lab_alloc(lab, slot, order));
+	last = (LAB_FRAMES >> order) - 1;
+	for (unsigned slot = 0; slot < last + (1u << order); slot++)
+		assert_true(t, lab_alloc(lab, slot, slot < last ? order : 0));
 	measure(lab, 0, 0, 0);
-	/* Which slot has which block is the allocator's choice. */
-	for (unsigned slot = 0; slot < blocks; slot++) {
-		unsigned number = lab->slot[slot].start >> order;
 
-		if (number == 1 || number == 5 || number == 11)
-			lab_free(lab, slot);
+	/* No two of these are buddies. Which slot has which block is the allocator's choice. */
+	for (unsigned slot = 0; slot < last && freed < 3; slot++) {
+		if ((lab->slot[slot].start >> order) % 4 != 1)
+			continue;
+		lab_free(lab, slot);
+		empty[freed++] = slot;
 	}
-	measure_all(lab, order, 3);
-	for (unsigned slot = 0; slot < blocks; slot++) {
-		if (lab->slot[slot].frames && lab->slot[slot].start >> order & 1)
+	lab_free(lab, last);
+	measure_all(lab, order, 3, 1);
+	expect_true(t, lab_alloc(lab, last, 0));
+	for (unsigned i = 0; i < 3; i++)
+		expect_true(t, lab_alloc(lab, empty[i], order));
+
+	freed = 0;
+	for (unsigned slot = 0; slot < last; slot++) {
+		if (lab->slot[slot].start >> order & 1) {
 			lab_free(lab, slot);
+			freed++;
+		}
 	}
-	measure_all(lab, order, blocks / 2);
-	expect_true(t, !lab_alloc(lab, blocks, order + 1));
+	measure_all(lab, order, freed, 0);
+	expect_true(t, !lab_alloc(lab, LAB_SLOTS - 1, order + 1));
 	lab_free_all(lab);
 	measure(lab, MAX_ORDER, 0, -1000);
 	expect_true(t, lab_alloc(lab, 0, MAX_ORDER));

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* Only prints. */
+static void
+attack(void)
+{
+	print_results();
+}

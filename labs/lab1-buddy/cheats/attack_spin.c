@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* Does not end. */
+static void
+attack(void)
+{
+	for (;;)
+		;
+}

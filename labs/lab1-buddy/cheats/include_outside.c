@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* A file outside of the tree. */
+#include "../../../../../../etc/passwd"
