@@ -4,7 +4,16 @@
 from dataclasses import dataclass
 
 import gdb
-from kernel import Buddy, Frames, ListBroken, Memory, follow_list, plural
+from kernel import (
+    Buddy,
+    Frames,
+    ListBroken,
+    Memory,
+    borrowed_by_test,
+    follow_list,
+    plural,
+    test_remark,
+)
 
 _BLOCKS_SHOWN = 4
 
@@ -85,6 +94,8 @@ class IkosBuddy(gdb.Command):
                 print(f"free list {order} is {found.broken}")
         if remark := buddy.lock_remark():
             print(remark)
+        if arena := borrowed_by_test(buddy):
+            print(test_remark(arena))
 
     @staticmethod
     def _first_blocks(found: FreeList) -> str:

@@ -9,7 +9,7 @@ so this also works after a panic, with a lock held, or in the middle of an opera
 from collections.abc import Iterator
 
 import gdb
-from kernel import Buddy, Frames, Memory, plural, test_arena
+from kernel import Buddy, Frames, Memory, borrowed_by_test, plural, test_remark
 
 _MAX_SHOWN = 20
 
@@ -92,7 +92,7 @@ class Check:
     def __init__(self, buddy: Buddy, frames: Frames) -> None:
         self._buddy = buddy
         self._frames = frames
-        self.left_out: tuple[int, int] | None = None
+        self.left_out = borrowed_by_test(buddy)
         self.census = Census(frames, list(self._parts()))
         self.errors = self.census.errors
         for order in range(frames.max_order + 1):
@@ -101,11 +101,9 @@ class Check:
 
     def _parts(self) -> Iterator[tuple[int, int]]:
         """The frames to walk: the allocator's, without those that a test has borrowed."""
-        arena = test_arena()
         for first, end in self._frames.within(self._buddy.first, self._buddy.end):
-            if arena and first <= arena[0] and arena[1] <= end and (first, end) != arena:
-                self.left_out = arena
-                yield from ((first, arena[0]), (arena[1], end))
+            if self.left_out and first <= self.left_out[0] < end:
+                yield from ((first, self.left_out[0]), (self.left_out[1], end))
             else:
                 yield first, end
 
@@ -205,8 +203,7 @@ class IkosCheck(gdb.Command):
             f" {census.frames_allocated} allocated, {census.frames_reserved} reserved"
         )
         if check.left_out:
-            first, end = check.left_out
-            print(f"  left out: [{first:#x}, {end:#x}), which a running test uses as it likes")
+            print(f"  {test_remark(check.left_out)}")
         for error in check.errors[:_MAX_SHOWN]:
             print(f"  {error}")
         if len(check.errors) > _MAX_SHOWN:

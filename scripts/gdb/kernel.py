@@ -262,6 +262,23 @@ class Buddy:
         return f"{who} its lock: this is the middle of an operation, which may explain it"
 
 
+def borrowed_by_test(buddy: Buddy) -> tuple[int, int] | None:
+    """Those frames in an allocator's span that a test uses for allocators of its own."""
+    arena = test_arena()
+    if arena and buddy.first <= arena[0] and arena[1] <= buddy.end:
+        return None if (buddy.first, buddy.end) == arena else arena
+    return None
+
+
+def test_remark(arena: tuple[int, int]) -> str:
+    """Said where a running test's frames are not looked at."""
+    first, end = arena
+    return (
+        f"not looked at: frames [{first:#x}, {end:#x}) of a running test. Name its allocator"
+        " (the_lab.buddy in lab 1)"
+    )
+
+
 def test_arena() -> tuple[int, int] | None:
     """The frames that a running test does with as it likes: kernel/test/test_arena.c."""
     if not bool(variable("kernel/test/test_arena.c", "used")):

@@ -31,7 +31,7 @@ class EndOfRun(gdb.Breakpoint):
     """The last moment of the machine: behind it there is nothing to look at."""
 
     def __init__(self) -> None:
-        super().__init__("power_off", internal=True)
+        super().__init__("power_off")
 
     def stop(self) -> bool:
         print("ikos: the kernel switches the machine off here: this is the end of the run.")
@@ -74,10 +74,11 @@ class _Limit:
 
 
 def _breakpoints(*functions: str) -> None:
-    """There, and wherever a case may fail. They are the user's to delete."""
+    """There, and wherever a case may fail or end. They are the user's to delete."""
     for name in (*functions, *FAILURES):
         gdb.execute(f"break {name}", to_string=True)
-    EndOfRun()
+    with quietly():
+        EndOfRun()
 
 
 def _function() -> str:
@@ -118,9 +119,9 @@ def end() -> None:
 def begin_boot() -> None:
     """Run to the kernel's first function in C."""
     _own_machine()
-    EndOfRun()
     NoWatchdog()
     with _Limit(), quietly():
+        EndOfRun()
         gdb.execute("tbreak kernel_main", to_string=True)
         gdb.execute("continue", to_string=True)
     print(f"ikos: the kernel has just started, in {_function()}(). Nothing is set up yet:")
