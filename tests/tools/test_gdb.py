@@ -330,7 +330,7 @@ def test_many_stops_are_no_hang(kernel: Path, script: str) -> None:
         CMDLINE="ktest=buddy.mixed",
     )
     assert "Will ignore next 900 crossings" in done["ignore $bpnum 900"]
-    assert re.search(r"^(Thread .* hit )?Breakpoint \d+, buddy_alloc \(", done["continue"], re.MULTILINE)
+    assert re.search(r"Breakpoint \d+, buddy_alloc \(", done["continue"])
 
 
 def test_several_cpus_are_not_stopped_on_the_way(kernel: Path) -> None:
