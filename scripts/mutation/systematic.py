@@ -45,9 +45,10 @@ def run(shop: Shop, only: Sequence[str], jobs: int, sample: int | None) -> int:
             wrong.append(f"listed as equivalent, but {caught} catches it: {change}")
         if not caught and not listed:
             wrong.append(f"survived: {change}")
-            print(wrong[-1], flush=True)
-    print("\n".join(f"{count:>5} {what}" for what, count in tally.most_common()))
-    print("\n".join(wrong))
+    for what, count in tally.most_common():
+        print(f"{count:>5} {what}")
+    for line in wrong:
+        print(line)
     print(f"{len(mutants)} mutants: {len(wrong)} complaints")
     return 1 if wrong else 0
 
