@@ -33,6 +33,7 @@ space := $(empty) $(empty)
 #   V=0                1: show the commands
 O ?= build
 FLAVOR ?= $(if $(filter bench,$(MAKECMDGOALS)),release,debug)
+OPT ?= 2
 WERROR ?= 1
 ifneq ($(filter default undefined,$(origin CC)),)
 CC := gcc

@@ -151,6 +151,7 @@ def test_settings_do_not_mix(tree: Path) -> None:
 def test_verbose_shows_commands(tree: Path) -> None:
     done = make(tree, "V=1")
     assert " -mno-red-zone " in done.stdout
+    assert " -O2 " in done.stdout
     assert "  CC  " not in done.stdout
 
 
