@@ -61,7 +61,7 @@ class Matrix:
         ]
 
     def complaints(self, patches: Sequence[Patch]) -> list[str]:
-        """What is wrong with the cases: a mistake that costs nothing, a case without use."""
+        """Mistakes that cost nothing, or that nobody knows of whether they do."""
         wrong = []
         for patch in patches:
             marks = self.marks[patch.name]
@@ -69,6 +69,9 @@ class Matrix:
                 wrong.append(f"{patch.name}: could not be graded")
             elif not marks.caught_by:
                 wrong.append(f"{patch.name} costs nothing: {patch.sentence}")
-        used = {name for marks in self.marks.values() for name in marks.caught_by}
-        wrong += [f"{case.name} catches nothing" for case in self.cases if case.name not in used]
         return wrong
+
+    def idle_cases(self) -> list[str]:
+        """Cases that are worth nothing."""
+        used = {name for marks in self.marks.values() for name in marks.caught_by}
+        return [f"{case.name} catches nothing" for case in self.cases if case.name not in used]
