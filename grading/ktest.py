@@ -149,9 +149,11 @@ class Runner:
         return batches
 
     def _boot(self, selection: str, cpus: int) -> Run:
+        # Without icount time is the host's, which may be busy.
+        patience = " ktest.patience=10" if self.args.no_icount else ""
         machine = Machine(
             kernel=self.args.kernel,
-            append=f"ktest={selection} seed={self.args.seed}",
+            append=f"ktest={selection} seed={self.args.seed}{patience}",
             qemu=self.args.qemu,
             cpus=cpus,
             memory_mib=self.args.memory,

@@ -192,6 +192,7 @@ play(void *arg)
 KTEST(threads, ping_pong_loses_no_wakeup, .nr_params = 3, .budget_ms = 30000)
 {
 	struct thread *players[2];
+	uint64_t tick_ns;
 
 	if (t->param == 2 && nr_cpus < 2)
 		ktest_skip(t, "needs 2 CPUs");
@@ -199,7 +200,9 @@ KTEST(threads, ping_pong_loses_no_wakeup, .nr_params = 3, .budget_ms = 30000)
 	ball.rounds = 0;
 	wait_queue_init(&ball.queue[0]);
 	wait_queue_init(&ball.queue[1]);
-	sched_fuzz_ticks(5000, 100000, t->seed);
+	/* Ticks of a few microseconds of the host's time would leave it none for anything else. */
+	tick_ns = clock_counts_instructions() ? 5000 : 200000;
+	sched_fuzz_ticks(tick_ns, 20 * tick_ns, t->seed);
 	for (unsigned i = 0; i < 2; i++) {
 		int cpu = t->param == 0 ? CPU_ANY : t->param == 1 ? 0 : (int)i;
 
