@@ -58,6 +58,9 @@ enum uart_register {
 /* 1.8432 MHz / 16 / 115200 */
 #define DIVISOR 1
 
+/* How often to look for a byte that follows another: some 50 ms on an emulator. */
+#define EARLY_POLLS 100000
+
 /* Enough for what a user pastes while a command is running. */
 #define RING_SIZE 1024 /* a power of two */
 
@@ -91,18 +94,19 @@ uart_probe(void)
 
 /*
  * Switching the FIFO on clears it, so what has been sent already is taken first. Each byte
- * taken lets an emulator's sender deliver the next one a moment later. Only the boot CPU runs.
+ * taken lets an emulator's sender deliver the next one a moment later, on a busy host a long
+ * moment. Only the boot CPU runs.
  */
 static void
 keep_early_input(void)
 {
-	unsigned polls = inb(UART_LSR) & LSR_READY ? 1000 : 0;
+	unsigned polls = inb(UART_LSR) & LSR_READY ? EARLY_POLLS : 0;
 
 	for (; polls > 0 && input.head < RING_SIZE; polls--) {
 		if (!(inb(UART_LSR) & LSR_READY))
 			continue;
 		input.ring[input.head++] = inb(UART_DATA);
-		polls = 1000;
+		polls = EARLY_POLLS;
 	}
 }
 
