@@ -68,7 +68,12 @@ endif
 LABS_IN := $(wordlist 1,$(LAB_NUMBER),$(LAB_NUMBERS))
 LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 
-# Files of mm/ that a kernel of an earlier lab leaves out: MM_LABn := FILE...
+# Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
+# MM_BEFORE_LABn: what stands in their place there, and goes when they come.
+MM_LAB2 :=
+MM_BEFORE_LAB2 :=
+MM_LAB3 :=
+MM_BEFORE_LAB3 :=
 
 # ---- Toolchain ---------------------------------------------------------------------
 ifeq ($(filter debug release,$(FLAVOR)),)
@@ -113,7 +118,8 @@ KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warni
 # $(call find,DIR,PATTERN...): every file below DIR that matches.
 find = $(foreach f,$(wildcard $1/*),$(call find,$f,$2) $(filter $2,$f))
 
-MM_LEFT_OUT := $(addprefix mm/,$(foreach n,$(LABS_OUT),$(MM_LAB$n)))
+MM_LEFT_OUT := $(addprefix mm/,$(foreach n,$(LABS_OUT),$(MM_LAB$n)) \
+	$(foreach n,$(LABS_IN),$(MM_BEFORE_LAB$n)))
 KSOURCES := $(sort $(call find,kernel,%.c %.S) \
 	$(filter-out $(MM_LEFT_OUT),$(wildcard mm/*.c)) \
 	$(wildcard tests/kernel/*.c) \

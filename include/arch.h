@@ -24,4 +24,10 @@ paddr_t arch_direct_map_end(void);
 /* Clear one frame at a direct-map address. */
 void arch_clear_page(void *page);
 
+/*
+ * Run fn(arg) on every CPU, this one included, with interrupts off there, and wait until all
+ * have. From a thread with interrupts on that holds no spin lock.
+ */
+void arch_call_cpus(void (*fn)(void *arg), void *arg);
+
 #endif

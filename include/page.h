@@ -27,11 +27,23 @@ enum page_state {
 	PAGE_ALLOCATED = 3, /* heads an allocated block of 2^order frames */
 };
 
+/* What the owner of an allocated frame uses it for, where others must be able to tell. */
+enum page_use {
+	PAGE_USE_NONE = 0, /* nobody's business */
+	PAGE_USE_SLAB,	   /* objects; owner: its struct slab */
+	PAGE_USE_LARGE,	   /* a large object of kmalloc(); owner: how many frames */
+	PAGE_USE_MOVABLE,  /* may be moved; owner: its struct page_mover */
+};
+
 struct page {
 	struct list_head link; /* (b) free list while PAGE_FREE; else the owner's */
 	uint64_t owner;	       /* the owner's while PAGE_ALLOCATED; no allocator touches it */
 	uint8_t state;	       /* (b) enum page_state */
 	uint8_t order;	       /* (b) of the block, meaningful in its head only */
+	uint8_t zone;	       /* (c) enum zone_type of the zone that the frame lies in */
+	uint8_t mobility;      /* (z) enum mobility of the page block that the frame lies in */
+	uint8_t lent;	       /* (z) order + 1 while a caller has the block it heads, else 0 */
+	uint8_t use;	       /* the owner's: enum page_use */
 };
 
 _Static_assert(sizeof(struct page) == 32, "pfn_to_page() should be one shift");

@@ -27,6 +27,7 @@
  * ends without needing an answer, because no caller may hold a spin lock (checked in
  * debug builds): a CPU that waits for a lock waits for somebody who is not waiting here.
  */
+#include <arch.h>
 #include <panic.h>
 #include <percpu.h>
 #include <sched.h>
@@ -92,6 +93,13 @@ call_cpus(uint64_t cpus, void (*fn)(void *), void *arg)
 	}
 }
 
+/* The set of all CPUs. */
+static uint64_t
+all_cpus(void)
+{
+	return nr_cpus == 64 ? UINT64_MAX : (1ull << nr_cpus) - 1;
+}
+
 void
 smp_call(unsigned cpu, void (*fn)(void *), void *arg)
 {
@@ -103,6 +111,21 @@ smp_call(unsigned cpu, void (*fn)(void *), void *arg)
 		fn(arg);
 	else
 		call_cpus(1ull << cpu, fn, arg);
+	arch_irq_restore(flags);
+}
+
+/* All CPUs but this one at the same time, then this one. */
+void
+arch_call_cpus(void (*fn)(void *), void *arg)
+{
+	irqflags_t flags;
+
+	DEBUG_ASSERT(arch_irqs_enabled());
+	flags = arch_irq_save();
+	assert_no_locks_held();
+	if (nr_cpus > 1)
+		call_cpus(all_cpus() & ~(1ull << cpu_id()), fn, arg);
+	fn(arg);
 	arch_irq_restore(flags);
 }
 
@@ -146,12 +169,11 @@ tlb_shootdown(uintptr_t start, uintptr_t end)
 {
 	struct page_range range = { ALIGN_DOWN(start, PAGE_SIZE), end };
 	irqflags_t flags = arch_irq_save();
-	uint64_t all = nr_cpus == 64 ? UINT64_MAX : (1ull << nr_cpus) - 1;
 
 	assert_no_locks_held();
 	flush_range(&range);
 	if (nr_cpus > 1)
-		call_cpus(all & ~(1ull << cpu_id()), flush_range, &range);
+		call_cpus(all_cpus() & ~(1ull << cpu_id()), flush_range, &range);
 	arch_irq_restore(flags);
 }
 

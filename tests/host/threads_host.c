@@ -14,6 +14,10 @@
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
 
 extern _Thread_local unsigned host_cpu_id;
+extern unsigned nr_cpus;
+
+void host_cpu_starts(void);
+void host_cpu_ends(void);
 
 struct start {
 	pthread_t thread;
@@ -29,9 +33,11 @@ play_cpu(void *argument)
 	struct start *start = argument;
 
 	host_cpu_id = start->cpu;
+	host_cpu_starts();
 	/* Threads that start together overlap most. */
 	pthread_barrier_wait(start->barrier);
 	start->fn(start->cpu, start->arg);
+	host_cpu_ends();
 	return NULL;
 }
 
@@ -45,6 +51,9 @@ host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg)
 		fprintf(stderr, "cannot run %u threads: at most %u\n", nr, MAX_THREADS);
 		abort();
 	}
+	if (nr > nr_cpus)
+		nr_cpus = nr;
+	host_cpu_ends(); /* one of the threads plays the CPU of this one */
 	for (unsigned i = 0; i < nr; i++) {
 		start[i] = (struct start){ .cpu = i, .fn = fn, .arg = arg, .barrier = &barrier };
 		if (pthread_create(&start[i].thread, NULL, play_cpu, &start[i]) != 0) {
@@ -54,5 +63,6 @@ host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg)
 	}
 	for (unsigned i = 0; i < nr; i++)
 		pthread_join(start[i].thread, NULL);
+	host_cpu_starts();
 	pthread_barrier_destroy(&barrier);
 }

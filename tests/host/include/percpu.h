@@ -19,9 +19,17 @@ extern char __start_percpu[] __attribute__((weak)), __stop_percpu[] __attribute_
 
 #define DEFINE_PER_CPU(type, name) __attribute__((section("percpu"))) type name
 
+#define DECLARE_PER_CPU(type, name) extern __attribute__((section("percpu"))) type name
+
+#define per_cpu(name, cpu)                                                                         \
+	(*(__typeof__(&(name)))(host_percpu[cpu] +                                                 \
+				((uintptr_t) & (name) - (uintptr_t)__start_percpu)))
+
 #define this_cpu(name)                                                                             \
 	(*(__typeof__(&(name)))(host_percpu[arch_cpu_id()] +                                       \
 				((uintptr_t) & (name) - (uintptr_t)__start_percpu)))
+
+extern unsigned nr_cpus;
 
 static inline unsigned
 cpu_id(void)

@@ -20,6 +20,18 @@ int sched_yield(void);
 extern _Thread_local unsigned host_cpu_id;
 extern _Thread_local bool host_irqs_off;
 
+/* What another CPU wants of this one: tests/host/calls_host.c. */
+extern bool host_wanted[];
+void host_serve_calls(void);
+
+/* Interrupts have just come on. */
+static inline void
+host_take_interrupts(void)
+{
+	if (__builtin_expect(__atomic_load_n(&host_wanted[host_cpu_id], __ATOMIC_RELAXED), 0))
+		host_serve_calls();
+}
+
 static inline bool
 arch_irqs_enabled(void)
 {
@@ -38,14 +50,17 @@ arch_irq_save(void)
 static inline void
 arch_irq_restore(irqflags_t flags)
 {
-	if (flags & RFLAGS_IF)
+	if (flags & RFLAGS_IF) {
 		host_irqs_off = false;
+		host_take_interrupts();
+	}
 }
 
 static inline void
 arch_irq_enable(void)
 {
 	host_irqs_off = false;
+	host_take_interrupts();
 }
 
 static inline void
@@ -59,6 +74,8 @@ static inline void
 arch_cpu_relax(void)
 {
 	sched_yield();
+	if (!host_irqs_off)
+		host_take_interrupts();
 }
 
 static inline uint64_t

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arch_call_cpus() of the host build: interrupting the threads that play CPUs.
+ *
+ * A thread takes an "interrupt" where the kernel could: when it turns interrupts on, or
+ * relaxes with interrupts on. A CPU that no thread plays at the moment cannot answer; then the
+ * caller plays it for that long.
+ *
+ *	wanted[cpu]	set by the caller, taken back by whoever runs the call for that CPU
+ *	state[cpu]	IDLE, or PLAYED by a thread, or CLAIMED by a caller
+ *
+ * One call at a time; who waits for its turn, or for answers, answers others meanwhile.
+ */
+#include <arch.h>
+#include <panic.h>
+#include <percpu.h>
+
+#include "host.h"
+
+enum cpu_state { IDLE, PLAYED, CLAIMED };
+
+unsigned nr_cpus = 4;
+bool host_wanted[MAX_CPUS];
+
+static enum cpu_state state[MAX_CPUS] = { [0] = PLAYED }; /* main() is CPU 0 */
+static bool calling;					  /* somebody's call is under way */
+
+static struct {
+	void (*fn)(void *);
+	void *arg;
+	unsigned pending; /* CPUs that have yet to answer */
+} call;
+
+static bool
+change_state(unsigned cpu, enum cpu_state from, enum cpu_state to)
+{
+	return __atomic_compare_exchange_n(&state[cpu], &from, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
+/* Run the call for this CPU if it is wanted. Interrupts are off meanwhile. */
+void
+host_serve_calls(void)
+{
+	bool off = host_irqs_off;
+
+	if (!__atomic_exchange_n(&host_wanted[host_cpu_id], false, __ATOMIC_ACQ_REL))
+		return;
+	host_irqs_off = true;
+	call.fn(call.arg);
+	host_irqs_off = off;
+	__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELEASE);
+}
+
+void
+host_cpu_starts(void)
+{
+	while (!change_state(host_cpu_id, IDLE, PLAYED))
+		sched_yield();
+}
+
+void
+host_cpu_ends(void)
+{
+	host_serve_calls();
+	ASSERT(change_state(host_cpu_id, PLAYED, IDLE));
+}
+
+/* Answer for a CPU that no thread plays. */
+static void
+answer_for(unsigned cpu)
+{
+	unsigned self = host_cpu_id;
+
+	if (!change_state(cpu, IDLE, CLAIMED))
+		return;
+	host_cpu_id = cpu;
+	host_serve_calls();
+	host_cpu_id = self;
+	ASSERT(change_state(cpu, CLAIMED, IDLE));
+}
+
+void
+arch_call_cpus(void (*fn)(void *), void *arg)
+{
+	irqflags_t flags;
+
+	ASSERT(arch_irqs_enabled());
+	flags = arch_irq_save();
+	while (__atomic_exchange_n(&calling, true, __ATOMIC_ACQUIRE)) {
+		host_serve_calls();
+		sched_yield();
+	}
+	call.fn = fn;
+	call.arg = arg;
+	__atomic_store_n(&call.pending, nr_cpus, __ATOMIC_RELAXED);
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		__atomic_store_n(&host_wanted[cpu], true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE)) {
+		host_serve_calls();
+		for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+			if (__atomic_load_n(&host_wanted[cpu], __ATOMIC_RELAXED))
+				answer_for(cpu);
+		}
+		sched_yield();
+	}
+	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
+	arch_irq_restore(flags);
+}
