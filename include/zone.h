@@ -29,26 +29,45 @@ enum mobility {
 	NR_MOBILITIES,
 };
 
+/* Each mobility of each zone is a group, numbered in that order. */
+#define NR_GROUPS (NR_ZONES * NR_MOBILITIES)
+
+static inline unsigned
+group_number(zone_type_t zone, enum mobility mobility)
+{
+	return zone * NR_MOBILITIES + mobility;
+}
+
 enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
 
 /* Frames are grouped by mobility in page blocks: whole largest blocks of the buddy allocator. */
 #define PAGE_BLOCK_ORDER MAX_ORDER
 
-/* ---- Per-CPU page lists: mm/page_lists.c ------------------------------------------------ */
+#define CPU_LIST_ORDERS 4 /* orders 0 to 3 have lists */
 
-#define CPU_LIST_ORDERS 4 /* orders 0 to 3 */
+/* page->lent of a block that is with a caller; a block that no list takes differs from all others.
+ */
+#define LENT_LARGE 0x40
+
+static inline unsigned
+lent_mark(unsigned order)
+{
+	return order + 1 + (order < CPU_LIST_ORDERS ? 0 : LENT_LARGE);
+}
+
+/* ---- Per-CPU page lists: mm/page_lists.c ------------------------------------------------ */
 
 /* (i) A stack of free blocks of one order, linked through page->link.next. */
 struct cpu_list {
-	struct page *first;
-	uint32_t nr;
-	uint32_t limit;		    /* (c) most blocks that it keeps; a batch is half of it */
-	uint64_t nr_alloc, nr_free; /* blocks given to callers and taken back, ever */
+	struct page *first; /* NULL: it is empty */
+	int32_t room;	    /* how many more it may hold; limit: it is empty */
+	int32_t limit;	    /* (c) most blocks that it keeps; a batch is half of it */
+	uint64_t nr_alloc;  /* blocks given to callers, ever */
+	uint64_t nr_free;   /* and taken back */
 };
 
 struct cpu_pages {
-	struct cpu_list list[NR_MOBILITIES][CPU_LIST_ORDERS];
-	uint64_t nr_refills, nr_drains; /* (i) batches from and to the zone */
+	struct cpu_list list[NR_GROUPS][CPU_LIST_ORDERS];
 } __attribute__((aligned(64)));
 
 /* ---- Zones ------------------------------------------------------------------------------- */
@@ -65,12 +84,13 @@ struct zone_events {
 	uint64_t nr_free[NR_ORDERS];	 /* (z) and taken back */
 	uint64_t nr_exact, frames_exact; /* (z) runs given out that are no blocks */
 	uint64_t nr_failed;		 /* (z) requests that no zone could serve */
-	uint64_t nr_fallback;	    /* (z) blocks given to requests that wanted a higher zone */
-	uint64_t nr_stolen;	    /* (z) page blocks that changed their group */
-	uint64_t nr_borrowed;	    /* (z) blocks taken from another group's page blocks */
-	uint64_t nr_compacted;	    /* (z) runs made by compaction */
-	uint64_t nr_compact_failed; /* (z) compactions that made none */
-	uint64_t nr_moved;	    /* (z) frames moved */
+	uint64_t nr_fallback;		/* (z) blocks given to requests that wanted a higher zone */
+	uint64_t nr_stolen;		/* (z) page blocks that changed their group */
+	uint64_t nr_borrowed;		/* (z) blocks taken from another group's page blocks */
+	uint64_t nr_compacted;		/* (z) runs made by compaction */
+	uint64_t nr_compact_failed;	/* (z) compactions that made none */
+	uint64_t nr_moved;		/* (z) frames moved */
+	uint64_t nr_refills, nr_drains; /* (z) batches to and from the CPUs' lists */
 };
 
 struct zone {
@@ -87,13 +107,18 @@ struct zone {
 	size_t peak;		  /* (z) most frames out of its groups at one time */
 	struct page_group group[NR_MOBILITIES];
 	struct zone_events events; /* (z) */
-	struct cpu_pages cpu[MAX_CPUS];
 };
 
 /* The memory of one node. */
 struct node {
 	struct zone zone[NR_ZONES];
-	struct fault_injector faults; /* (z) of zone[0]: makes requests fail, for tests */
+	struct cpu_pages cpu[MAX_CPUS];
+	/*
+	 * By flags: number + 1 of the group that a request with them takes from, or 0 while that
+	 * is not known, or requests are made to fail. See node_alloc().
+	 */
+	uint8_t known_group[1u << NR_GFP_BITS]; /* (a) */
+	struct fault_injector faults;		/* (z) of zone[0] */
 	size_t min_free; /* (c) frames to keep free in all; 0: by the amount of memory */
 };
 
@@ -122,6 +147,9 @@ void node_add_range(struct node *node, pfn_t first, pfn_t end);
 /* Compute the marks and reserves of all zones, and how long the CPUs' lists may be. */
 void node_set_marks(struct node *node);
 
+/* Make one request in every fail, chosen by the seed; 0: none. */
+void node_set_faults(struct node *node, uint64_t every, uint64_t seed);
+
 /* alloc_pages(), __free_pages() and the others, of a node. */
 struct page *node_alloc(struct node *node, gfp_t gfp, unsigned order) __must_check;
 void node_free(struct node *node, struct page *page, unsigned order);
@@ -132,14 +160,15 @@ void node_free_range(struct node *node, pfn_t first, pfn_t end);
 static inline struct zone *
 node_zone_of(struct node *node, const struct page *page)
 {
-	return &node->zone[page->zone];
+	return &node->zone[page->group / NR_MOBILITIES];
 }
 
 /* ---- Which zones, and how far down: mm/zone_allocator.c ----------------------------------- */
 
 /* What a request may use: the highest zone that suits it, and the mobility. */
 struct gfp_route {
-	uint8_t zone, mobility;
+	zone_type_t zone;
+	enum mobility mobility;
 };
 
 /* Panics when the flags contradict each other or one of them is unknown. */
@@ -168,18 +197,12 @@ bool zone_allows(const struct zone *zone, unsigned order, size_t mark, zone_type
 /*
  * Take a block from a zone for a mobility: from its own page blocks, else by making a free page
  * block of another group its own, else from another group's page blocks. Returns NULL when no
- * group has one. Caller holds zone->lock.
+ * group has one. Caller holds zone->lock, and accounts for the frames.
  */
 struct page *zone_take_locked(struct zone *zone, enum mobility mobility, unsigned order)
     __must_check;
 
-/*
- * Get frames together that are free but elsewhere, or not free yet: empty all lists, ask for
- * reclaim, compact. Returns whether it is worth trying again. May sleep.
- */
-bool node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order);
-
-/* Give a block back to the group whose page block it lies in. Caller holds zone->lock. */
+/* Give a block back to the group whose page block it lies in. Caller as above. */
 void zone_give_locked(struct zone *zone, struct page *page, unsigned order);
 
 /* The group that a frame's page block belongs to. Caller holds zone->lock. */
@@ -192,12 +215,26 @@ struct page_group *zone_group_of(struct zone *zone, pfn_t pfn);
 bool zone_steal_block_locked(struct zone *zone, enum mobility mobility);
 
 /* Frames have left the zone's groups, or come back (nr < 0). Caller holds zone->lock. */
-void zone_account_locked(struct zone *zone, long nr);
+static inline void
+zone_account_locked(struct zone *zone, long nr)
+{
+	size_t free = zone->nr_free - (size_t)nr;
+
+	assert_held(&zone->lock);
+	__atomic_store_n(&zone->nr_free, free, __ATOMIC_RELAXED);
+	zone->peak = MAX(zone->peak, zone->nr_managed - free);
+}
+
+/*
+ * Get frames together that are free but elsewhere, or not free yet: empty all lists, ask for
+ * reclaim, compact. Returns whether it is worth trying again. May sleep.
+ */
+bool node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order);
 
 /* ---- Lists: mm/page_lists.c -------------------------------------------------------------- */
 
-/* Take a block off this CPU's list. Returns NULL if that is empty. Any context. */
-struct page *cpu_list_alloc(struct zone *zone, enum mobility mobility, unsigned order) __must_check;
+/* Take a block of a group off this CPU's list. Returns NULL if that is empty. Any context. */
+struct page *cpu_list_alloc(struct node *node, size_t group, size_t order) __must_check;
 
 /*
  * Take a batch from the zone, as far as zone_allows() it: one block for the caller, the others
@@ -206,8 +243,14 @@ struct page *cpu_list_alloc(struct zone *zone, enum mobility mobility, unsigned 
 struct page *cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_t mark)
     __must_check;
 
+/* Serve a request past this CPU's list: everything that alloc_pages() promises. */
+struct page *node_alloc_slowly(struct node *node, gfp_t gfp, unsigned order) __must_check;
+
+/* Take back a block that does not belong on a list; panic if it is none that was lent. */
+void node_free_slowly(struct node *node, struct page *page, unsigned order);
+
 /* Put a block on this CPU's list, and if that is too long, a batch of it back. Any context. */
-void cpu_list_free(struct zone *zone, struct page *page, unsigned order);
+void cpu_list_free(struct node *node, struct page *page, size_t order);
 
 /* Give all frames in the lists of all CPUs back to the node's zones. May sleep. */
 void node_drain_lists(struct node *node);

@@ -179,6 +179,7 @@ move_away(struct zone *zone, struct page *from)
 	to->use = PAGE_USE_NONE;
 	__atomic_store_n(&from->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
 	flags = spin_lock_irqsave(&zone->lock);
+	zone_account_locked(zone, -(1l << order));
 	zone_give_locked(zone, to, order);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return error;
@@ -244,6 +245,7 @@ give_back(struct zone *zone, pfn_t first, pfn_t end)
 		if (page->use != USE_TAKEN)
 			continue;
 		page->use = PAGE_USE_NONE;
+		zone_account_locked(zone, -(1l << page->order));
 		zone_give_locked(zone, page, page->order);
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);

@@ -123,12 +123,12 @@ page_allocator_init(pfn_t end)
 	limits.movable = movable_span(end, movable);
 	node_init(&machine, &limits, phys_to_virt(table));
 	boot_alloc_finish(give);
-	fault_set(&machine.faults, fail_every, fail_seed);
+	node_set_faults(&machine, fail_every, fail_seed);
 }
 
 /* ---- Requests --------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void
+static void
 clear_frames(struct page *page, size_t nr_frames)
 {
 	for (size_t i = 0; i < nr_frames; i++) {
@@ -137,14 +137,22 @@ clear_frames(struct page *page, size_t nr_frames)
 	}
 }
 
-struct page *
-alloc_pages(gfp_t gfp_mask, unsigned int order)
+static __attribute__((noinline)) struct page *
+alloc_zeroed(gfp_t gfp_mask, unsigned int order)
 {
 	struct page *page = node_alloc(&machine, gfp_mask, order);
 
-	if (page && gfp_mask & GFP_ZERO)
+	if (page)
 		clear_frames(page, 1ul << order);
 	return page;
+}
+
+struct page *
+alloc_pages(gfp_t gfp_mask, unsigned int order)
+{
+	if (unlikely(gfp_mask & GFP_ZERO))
+		return alloc_zeroed(gfp_mask, order);
+	return node_alloc(&machine, gfp_mask, order);
 }
 
 struct page *
@@ -219,10 +227,7 @@ page_allocator_buddy(unsigned i)
 void
 page_allocator_set_faults(uint64_t every, uint64_t seed)
 {
-	irqflags_t flags = spin_lock_irqsave(&machine.zone[0].lock);
-
-	fault_set(&machine.faults, every, seed);
-	spin_unlock_irqrestore(&machine.zone[0].lock, flags);
+	node_set_faults(&machine, every, seed);
 }
 
 uint64_t

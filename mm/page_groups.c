@@ -26,7 +26,7 @@
  *
  * INVARIANTS, which zone_check() recomputes:
  *	- block_mobility[b] says which group the frames of page block b are in, free or not;
- *	- page->mobility of each frame says the same;
+ *	- page->group of each frame says the same;
  *	- nr_free is the sum of the groups' frames_free.
  *
  * LOCKING. zone->lock is held around everything, so that a page block does not change hands in
@@ -55,17 +55,6 @@ zone_group_of(struct zone *zone, pfn_t pfn)
 	return &zone->group[*block_mobility_of(zone, pfn)];
 }
 
-void
-zone_account_locked(struct zone *zone, long nr)
-{
-	size_t out;
-
-	assert_held(&zone->lock);
-	__atomic_store_n(&zone->nr_free, zone->nr_free - (size_t)nr, __ATOMIC_RELAXED);
-	out = zone->nr_managed - zone->nr_free;
-	zone->peak = MAX(zone->peak, out);
-}
-
 /* Let a free page block, headed by pfn, change its group. */
 static void
 move_block(struct zone *zone, pfn_t pfn, enum mobility from, enum mobility to)
@@ -78,7 +67,7 @@ move_block(struct zone *zone, pfn_t pfn, enum mobility from, enum mobility to)
 	zone->group[from].nr_blocks--;
 	zone->group[to].nr_blocks++;
 	for (pfn_t at = pfn; at < end; at++)
-		pfn_to_page(at)->mobility = to;
+		pfn_to_page(at)->group = (uint8_t)group_number(zone->type, to);
 	buddy_add_range(&zone->group[to].buddy, pfn, end);
 }
 
@@ -129,16 +118,12 @@ zone_take_locked(struct zone *zone, enum mobility mobility, unsigned order)
 		page = buddy_alloc(own, order);
 	if (!page)
 		page = borrow(zone, mobility, order);
-	if (page)
-		zone_account_locked(zone, 1l << order);
 	return page;
 }
 
 void
 zone_give_locked(struct zone *zone, struct page *page, unsigned order)
 {
-	struct page_group *group = zone_group_of(zone, page_to_pfn(page));
-
-	buddy_free(&group->buddy, page, order);
-	zone_account_locked(zone, -(1l << order));
+	assert_held(&zone->lock);
+	buddy_free(&zone->group[page->group % NR_MOBILITIES].buddy, page, order);
 }

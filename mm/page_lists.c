@@ -31,95 +31,165 @@ next_of(const struct page *page)
 	return (struct page *)page->link.next;
 }
 
-static void
+/* Put a block on top. Returns whether the list is too long now. */
+static inline bool
 push(struct cpu_list *list, struct page *page)
 {
 	page->link.next = (struct list_head *)list->first;
 	list->first = page;
-	list->nr++;
+	return --list->room < 0;
 }
 
-static struct page *
+/* Take the top of a list that is not empty. */
+static inline struct page *
 pop(struct cpu_list *list)
 {
 	struct page *page = list->first;
 
 	list->first = next_of(page);
-	list->nr--;
+	list->room++;
 	return page;
 }
 
-static struct cpu_list *
-list_of(struct zone *zone, unsigned mobility, unsigned order)
+/* This CPU's list. Interrupts are off. */
+static inline struct cpu_list *
+list_of(struct node *node, size_t group, size_t order)
 {
-	return &zone->cpu[cpu_id()].list[mobility][order];
+	return computed(&node->cpu[cpu_index()].list[group][order]);
 }
 
+/* ---- Allocation ---------------------------------------------------------------------- */
+
 struct page *
-cpu_list_alloc(struct zone *zone, enum mobility mobility, unsigned order)
+cpu_list_alloc(struct node *node, size_t group, size_t order)
 {
 	irqflags_t flags = arch_irq_save();
-	struct cpu_list *list = list_of(zone, mobility, order);
-	struct page *page = NULL;
+	struct cpu_list *list = list_of(node, group, order);
+	struct page *page = list->first;
 
-	if (likely(list->nr > 0)) {
-		page = pop(list);
-		page->lent = (uint8_t)(order + 1);
+	if (likely(page != NULL)) {
+		pop(list);
+		page->lent = (uint8_t)lent_mark((unsigned)order);
 		list->nr_alloc++;
 	}
 	arch_irq_restore(flags);
 	return page;
+}
+
+/* How many blocks, up to a batch, a zone may give without going below its mark. */
+static unsigned
+batch_size(const struct zone *zone, struct gfp_route route, unsigned order, size_t mark,
+	   unsigned batch)
+{
+	while (batch > 0 && !zone_allows(zone, 0, mark + ((size_t)batch << order) - 1, route.zone))
+		batch /= 2;
+	return batch;
 }
 
 struct page *
 cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_t mark)
 {
 	irqflags_t flags = spin_lock_irqsave(&zone->lock);
-	struct cpu_list *list = list_of(zone, route.mobility, order);
-	unsigned batch = MAX(list->limit / 2, 1u);
+	struct buddy *own = &zone->group[route.mobility].buddy;
+	struct cpu_list *list =
+	    list_of(zone->node, group_number(zone->type, route.mobility), order);
+	unsigned batch = batch_size(zone, route, order, mark, (unsigned)list->limit / 2 + 1);
 	struct page *first = NULL;
+	unsigned nr = 0;
 
-	for (unsigned i = 0; i < batch && zone_allows(zone, order, mark, route.zone); i++) {
-		struct page *page = zone_take_locked(zone, route.mobility, order);
+	for (; nr < batch; nr++) {
+		struct page *page = buddy_alloc(own, order);
 
+		if (unlikely(!page))
+			page = zone_take_locked(zone, route.mobility, order);
 		if (!page)
 			break;
-		if (first)
-			push(&zone->cpu[cpu_id()].list[page->mobility][order], page);
+		if (first) /* a borrowed one belongs in the list of its own group */
+			push(list_of(zone->node, page->group, order), page);
 		else
 			first = page;
 	}
 	if (first) {
-		first->lent = (uint8_t)(order + 1);
+		first->lent = (uint8_t)lent_mark(order);
 		list->nr_alloc++;
-		zone->cpu[cpu_id()].nr_refills++;
+		zone->events.nr_refills++;
+		zone_account_locked(zone, (long)nr << order);
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return first;
 }
 
-/* Give blocks back to the zone until the list holds no more than keep. Interrupts are off. */
-static void
-drain(struct zone *zone, struct cpu_list *list, unsigned order, unsigned keep)
+/* The beginning of a request, which is nearly always all of it. */
+__flatten struct page *
+node_alloc(struct node *node, gfp_t gfp, unsigned order)
 {
+	size_t group = 0; /* + 1, as in the table */
+
+	if (likely(gfp < ARRAY_SIZE(node->known_group)))
+		group = __atomic_load_n(&node->known_group[gfp], __ATOMIC_RELAXED);
+	if (likely(group > 0 && order < CPU_LIST_ORDERS)) {
+		struct page *page = cpu_list_alloc(node, group - 1, order);
+
+		if (likely(page != NULL))
+			return page;
+	}
+	return node_alloc_slowly(node, gfp, order);
+}
+
+/* ---- Giving back ----------------------------------------------------------------------- */
+
+/*
+ * Give blocks of a group's list back until it holds no more than keep. Interrupts are off.
+ */
+static void
+drain(struct node *node, size_t group, unsigned order, struct cpu_list *list, int32_t keep)
+{
+	struct zone *zone = &node->zone[group / NR_MOBILITIES];
+	struct buddy *buddy = &zone->group[group % NR_MOBILITIES].buddy;
+	long nr = 0;
+
 	spin_lock(&zone->lock);
-	while (list->nr > keep)
-		zone_give_locked(zone, pop(list), order);
-	zone->cpu[cpu_id()].nr_drains++;
+	for (; list->limit - list->room > keep; nr++)
+		buddy_free(buddy, pop(list), order);
+	zone_account_locked(zone, -(nr << order));
+	zone->events.nr_drains++;
 	spin_unlock(&zone->lock);
 }
 
-void
-cpu_list_free(struct zone *zone, struct page *page, unsigned order)
+/* The end of cpu_list_free() when the list has become too long. */
+static __attribute__((noinline)) void
+drain_half(struct node *node, size_t group, unsigned order, irqflags_t flags)
 {
-	irqflags_t flags = arch_irq_save();
-	struct cpu_list *list = list_of(zone, page->mobility, order);
+	struct cpu_list *list = list_of(node, group, order);
 
-	push(list, page);
-	list->nr_free++;
-	if (unlikely(list->nr > list->limit))
-		drain(zone, list, order, list->limit / 2);
+	drain(node, group, order, list, list->limit / 2);
 	arch_irq_restore(flags);
+}
+
+void
+cpu_list_free(struct node *node, struct page *page, size_t order)
+{
+	size_t group = page->group;
+	irqflags_t flags = arch_irq_save();
+	struct cpu_list *list = list_of(node, group, order);
+
+	list->nr_free++;
+	if (unlikely(push(list, page))) {
+		drain_half(node, group, (unsigned)order, flags);
+		return;
+	}
+	arch_irq_restore(flags);
+}
+
+__flatten void
+node_free(struct node *node, struct page *page, unsigned order)
+{
+	if (unlikely(page->lent != order + 1)) {
+		node_free_slowly(node, page, order);
+		return;
+	}
+	page->lent = 0;
+	cpu_list_free(node, page, order);
 }
 
 /* On each CPU, with interrupts off. */
@@ -128,16 +198,12 @@ drain_cpu(void *arg)
 {
 	struct node *node = arg;
 
-	for (unsigned z = 0; z < NR_ZONES; z++) {
-		struct zone *zone = &node->zone[z];
+	for (unsigned group = 0; group < NR_GROUPS; group++) {
+		for (unsigned order = 0; order < CPU_LIST_ORDERS; order++) {
+			struct cpu_list *list = list_of(node, group, order);
 
-		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
-			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++) {
-				struct cpu_list *list = list_of(zone, mobility, order);
-
-				if (list->nr > 0)
-					drain(zone, list, order, 0);
-			}
+			if (list->first)
+				drain(node, group, order, list, 0);
 		}
 	}
 }

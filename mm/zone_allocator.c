@@ -144,8 +144,9 @@ take_from_zone(struct zone *zone, struct gfp_route route, unsigned order, size_t
 	if (zone_allows(zone, order, mark, route.zone))
 		page = zone_take_locked(zone, route.mobility, order);
 	if (page) {
-		page->lent = (uint8_t)(order + 1);
+		page->lent = (uint8_t)lent_mark(order);
 		zone->events.nr_alloc[order]++;
+		zone_account_locked(zone, 1l << order);
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return page;
@@ -172,7 +173,7 @@ try_zones(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order, 
 		if (zone->nr_managed == 0)
 			continue;
 		if (order < CPU_LIST_ORDERS) {
-			page = cpu_list_alloc(zone, route.mobility, order);
+			page = cpu_list_alloc(node, group_number(z, route.mobility), order);
 			if (!page)
 				page = cpu_list_refill(zone, route, order, frames);
 		} else {
@@ -192,7 +193,7 @@ static struct page *
 take_any(struct node *node, struct gfp_route route, unsigned order)
 {
 	for (unsigned z = route.zone + 1; z-- > 0;) {
-		struct gfp_route here = { .zone = (uint8_t)z, .mobility = route.mobility };
+		struct gfp_route here = { .zone = z, .mobility = route.mobility };
 		struct page *page;
 
 		page = take_from_zone(&node->zone[z], here, order, 0);
@@ -261,21 +262,47 @@ injected_failure(struct node *node, gfp_t gfp)
 }
 
 /*
- * What gfp_route() said of flags that were seen before: mobility << 4 | zone, plus KNOWN. Each
- * byte is written once, to the same value by whoever is first.
+ * The route of a request. That of flags that were seen before is kept in a table, which
+ * node_alloc() looks into as well; whoever is first enters it.
  */
-#define KNOWN 0x80
-static uint8_t known_routes[1u << NR_GFP_BITS];
-
-/* A request that the CPU's own list could not serve. */
-static __attribute__((noinline)) struct page *
-alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
+static struct gfp_route
+known_route(struct node *node, gfp_t gfp)
 {
-	struct gfp_route route = gfp_route(gfp);
+	struct gfp_route route;
+	unsigned known = 0; /* group + 1 */
+
+	if (gfp < ARRAY_SIZE(node->known_group))
+		known = __atomic_load_n(&node->known_group[gfp], __ATOMIC_RELAXED);
+	if (known > 0) {
+		route.zone = (known - 1) / NR_MOBILITIES;
+		route.mobility = (known - 1) % NR_MOBILITIES;
+		return route;
+	}
+	route = gfp_route(gfp);
+	if (node->faults.every == 0)
+		__atomic_store_n(&node->known_group[gfp],
+				 (uint8_t)(group_number(route.zone, route.mobility) + 1),
+				 __ATOMIC_RELAXED);
+	return route;
+}
+
+void
+node_set_faults(struct node *node, uint64_t every, uint64_t seed)
+{
+	irqflags_t flags = spin_lock_irqsave(&node->zone[0].lock);
+
+	for (size_t i = 0; i < ARRAY_SIZE(node->known_group); i++)
+		__atomic_store_n(&node->known_group[i], 0, __ATOMIC_RELAXED);
+	fault_set(&node->faults, every, seed);
+	spin_unlock_irqrestore(&node->zone[0].lock, flags);
+}
+
+struct page *
+node_alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
+{
+	struct gfp_route route = known_route(node, gfp);
 	struct page *page = NULL;
 
-	__atomic_store_n(&known_routes[gfp], KNOWN | route.mobility << 4 | route.zone,
-			 __ATOMIC_RELAXED);
 	ASSERT_LE(order, MAX_ORDER);
 	ASSERT(gfp & GFP_NO_WAIT || arch_irqs_enabled());
 	if (!injected_failure(node, gfp)) {
@@ -295,25 +322,6 @@ alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
 	return page;
 }
 
-struct page *
-node_alloc(struct node *node, gfp_t gfp, unsigned order)
-{
-	uint8_t known = 0;
-	struct page *page;
-
-	if (likely(gfp < ARRAY_SIZE(known_routes)))
-		known = __atomic_load_n(&known_routes[gfp], __ATOMIC_RELAXED);
-	/* What nearly all requests are, without a look at anything else. */
-	if (likely(known && order < CPU_LIST_ORDERS && node->faults.every == 0)) {
-		struct zone *zone = &node->zone[known & 0xf];
-
-		page = cpu_list_alloc(zone, known >> 4 & 0x7, order);
-		if (likely(page != NULL))
-			return page;
-	}
-	return alloc_slowly(node, gfp, order);
-}
-
 /* ---- Giving back ---------------------------------------------------------------------- */
 
 /* Say what is wrong with a block that is given back. */
@@ -327,27 +335,24 @@ bad_free(struct zone *zone, struct page *page, unsigned order)
 		      order);
 	if (page->lent != 0)
 		panic("zone: wrong order: frame %#lx was given out with order %u, not %u",
-		      (unsigned long)pfn, page->lent - 1, order);
+		      (unsigned long)pfn, page->order, order);
 	if (page->state == PAGE_TAIL)
 		panic("zone: inside a block: frame %#lx, order %u", (unsigned long)pfn, order);
 	panic("zone: double free: frame %#lx, order %u", (unsigned long)pfn, order);
 }
 
 void
-node_free(struct node *node, struct page *page, unsigned order)
+node_free_slowly(struct node *node, struct page *page, unsigned order)
 {
 	struct zone *zone = node_zone_of(node, page);
 	irqflags_t flags;
 
-	if (unlikely(page->lent != order + 1))
+	if (order > MAX_ORDER || page->lent != lent_mark(order))
 		bad_free(zone, page, order);
 	page->lent = 0;
-	if (order < CPU_LIST_ORDERS) {
-		cpu_list_free(zone, page, order);
-		return;
-	}
 	flags = spin_lock_irqsave(&zone->lock);
 	zone->events.nr_free[order]++;
 	zone_give_locked(zone, page, order);
+	zone_account_locked(zone, -(1l << order));
 	spin_unlock_irqrestore(&zone->lock, flags);
 }

@@ -90,10 +90,10 @@ zone_add_range(struct zone *zone, pfn_t first, pfn_t end)
 		pfn_t after = MIN(ALIGN_DOWN(first, MAX_ORDER_FRAMES) + MAX_ORDER_FRAMES, end);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 		struct page_group *group = zone_group_of(zone, first);
+		uint8_t number = (uint8_t)group_number(zone->type, group->buddy.owner);
 
 		for (pfn_t pfn = first; pfn < after; pfn++) {
-			pfn_to_page(pfn)->zone = zone->type;
-			pfn_to_page(pfn)->mobility = group->buddy.owner;
+			pfn_to_page(pfn)->group = number;
 		}
 		buddy_add_range(&group->buddy, first, after);
 		zone->nr_managed += after - first;
@@ -130,8 +130,8 @@ square_root(size_t n)
 }
 
 /*
- * How long a CPU's lists may be: a small part of the zone, whatever the number of CPUs, and
- * not more frames than it pays to take at once.
+ * How long the CPUs' lists of a zone may be: a small part of the zone, whatever the number of
+ * CPUs, and not more frames than it pays to take at once.
  */
 static void
 set_list_limits(struct zone *zone)
@@ -139,10 +139,17 @@ set_list_limits(struct zone *zone)
 	size_t frames = MIN(MAX(zone->nr_managed / 1024, 8ul), 256ul);
 
 	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++) {
+		struct cpu_list(*lists)[CPU_LIST_ORDERS] =
+		    &zone->node->cpu[cpu].list[group_number(zone->type, 0)];
+
 		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
-			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++)
-				zone->cpu[cpu].list[mobility][order].limit =
-				    MAX(frames >> order, 1ul);
+			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++) {
+				struct cpu_list *list = &lists[mobility][order];
+				int32_t limit = (int32_t)MAX(frames >> order, 1ul);
+
+				list->room += limit - list->limit;
+				list->limit = limit;
+			}
 		}
 	}
 }

@@ -13,25 +13,31 @@
 /* For the thread sanitizer: reads here need not be of one moment. */
 #define __racy_reads __attribute__((no_sanitize("thread")))
 
-/* Sum over all CPUs: what their lists hold, in frames, and what went through them, in blocks. */
-static __racy_reads void
-add_lists(const struct zone *zone, zone_stats_t *stats)
+/* What the CPUs' lists of a zone hold, and what went through them. */
+struct list_sums {
+	uint64_t cached;	    /* frames */
+	uint64_t nr_alloc, nr_free; /* blocks */
+	uint64_t frames;	    /* given out, ever */
+};
+
+static __racy_reads struct list_sums
+add_up_lists(const struct zone *zone)
 {
+	struct list_sums sums = { 0 };
+
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-		const struct cpu_pages *pages = &zone->cpu[cpu];
+		for (unsigned i = 0; i < NR_MOBILITIES * CPU_LIST_ORDERS; i++) {
+			unsigned group = group_number(zone->type, i / CPU_LIST_ORDERS);
+			unsigned order = i % CPU_LIST_ORDERS;
+			const struct cpu_list *list = &zone->node->cpu[cpu].list[group][order];
 
-		stats->refills += pages->nr_refills;
-		stats->drains += pages->nr_drains;
-		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
-			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++) {
-				const struct cpu_list *list = &pages->list[mobility][order];
-
-				stats->cached_pages += (uint64_t)list->nr << order;
-				stats->allocations += list->nr_alloc;
-				stats->frees += list->nr_free;
-			}
+			sums.cached += (uint64_t)(list->limit - list->room) << order;
+			sums.nr_alloc += list->nr_alloc;
+			sums.nr_free += list->nr_free;
+			sums.frames += list->nr_alloc << order;
 		}
 	}
+	return sums;
 }
 
 /* Frames in free blocks below order 9, of all groups: in thousandths of what is free. */
@@ -54,6 +60,7 @@ zone_get_stats(struct zone *zone, zone_stats_t *stats)
 {
 	irqflags_t flags = spin_lock_irqsave(&zone->lock);
 	const struct zone_events *events = &zone->events;
+	struct list_sums lists;
 
 	memset(stats, 0, sizeof(*stats));
 	stats->managed_pages = zone->nr_managed;
@@ -77,26 +84,14 @@ zone_get_stats(struct zone *zone, zone_stats_t *stats)
 	stats->compactions = events->nr_compacted;
 	stats->compaction_failures = events->nr_compact_failed;
 	stats->moved_pages = events->nr_moved;
+	stats->refills = events->nr_refills;
+	stats->drains = events->nr_drains;
 	stats->unusable = unusable_9(zone);
 	spin_unlock_irqrestore(&zone->lock, flags);
-	add_lists(zone, stats);
-}
-
-/* What went through the CPUs' lists of a zone. */
-static __racy_reads void
-add_list_totals(const struct zone *zone, struct page_totals *totals)
-{
-	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
-			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++) {
-				const struct cpu_list *list = &zone->cpu[cpu].list[mobility][order];
-
-				totals->free += (uint64_t)list->nr << order;
-				totals->requests += list->nr_alloc;
-				totals->allocated += list->nr_alloc << order;
-			}
-		}
-	}
+	lists = add_up_lists(zone);
+	stats->cached_pages = lists.cached;
+	stats->allocations += lists.nr_alloc;
+	stats->frees += lists.nr_free;
 }
 
 void
@@ -105,19 +100,19 @@ node_get_totals(struct node *node, struct page_totals *totals)
 	*totals = (struct page_totals){ 0 };
 	for (unsigned z = 0; z < NR_ZONES; z++) {
 		struct zone *zone = &node->zone[z];
+		struct list_sums lists = add_up_lists(zone);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
 		totals->managed += zone->nr_managed;
-		totals->free += zone->nr_free;
+		totals->free += zone->nr_free + lists.cached;
 		totals->peak += zone->peak;
 		totals->failed += zone->events.nr_failed;
-		totals->requests += zone->events.nr_failed + zone->events.nr_exact;
-		totals->allocated += zone->events.frames_exact;
+		totals->requests += zone->events.nr_failed + zone->events.nr_exact + lists.nr_alloc;
+		totals->allocated += zone->events.frames_exact + lists.frames;
 		for (unsigned order = 0; order < NR_ORDERS; order++) {
 			totals->requests += zone->events.nr_alloc[order];
 			totals->allocated += zone->events.nr_alloc[order] << order;
 		}
 		spin_unlock_irqrestore(&zone->lock, flags);
-		add_list_totals(zone, totals);
 	}
 }

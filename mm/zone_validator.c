@@ -69,16 +69,12 @@ check_pages(struct zone *zone, unsigned *errors)
 
 			if (page->state == PAGE_RESERVED)
 				continue;
-			if (page->zone != zone->type)
-				REPORT(errors, "frame %#lx lies in %s but says zone %u\n",
-				       (unsigned long)pfn, zone->name, page->zone);
-			if (page->mobility != zone_group_of(zone, pfn)->buddy.owner)
-				REPORT(errors,
-				       "frame %#lx has another mobility (%u) than its "
-				       "page block\n",
-				       (unsigned long)pfn, page->mobility);
+			if (page->group !=
+			    group_number(zone->type, zone_group_of(zone, pfn)->buddy.owner))
+				REPORT(errors, "%s: frame %#lx says that it is in group %u\n",
+				       zone->name, (unsigned long)pfn, page->group);
 			if (page->lent &&
-			    (page->state != PAGE_ALLOCATED || page->lent != page->order + 1))
+			    (page->state != PAGE_ALLOCATED || page->lent != lent_mark(page->order)))
 				REPORT(errors, "frame %#lx is lent, but heads no such block\n",
 				       (unsigned long)pfn);
 		}
@@ -96,28 +92,42 @@ is_page_of(const struct zone *zone, const struct page *page)
 
 /* One list of one CPU. */
 static void
-check_list(const struct zone *zone, const struct cpu_list *list, unsigned mobility, unsigned order,
+check_list(const struct zone *zone, const struct cpu_list *list, unsigned group, unsigned order,
 	   unsigned *errors)
 {
 	const struct page *page = list->first;
-	size_t nr = 0;
+	int32_t nr = 0, expected = list->limit - list->room;
 
-	for (; nr < list->nr; nr++, page = (const struct page *)page->link.next) {
+	for (; nr < expected; nr++, page = (const struct page *)page->link.next) {
 		if (!is_page_of(zone, page)) {
 			REPORT(errors, "%s: a CPU's list of order %u leads to %p, no page of it\n",
 			       zone->name, order, (const void *)page);
 			return;
 		}
 		if (page->state != PAGE_ALLOCATED || page->order != order || page->lent != 0 ||
-		    page->mobility != mobility)
+		    page->group != group)
 			REPORT(errors,
-			       "%s: a CPU's list of order %u, mobility %u holds frame %#lx, "
-			       "which is not free there\n",
-			       zone->name, order, mobility, (unsigned long)page_to_pfn(page));
+			       "%s: a CPU's list of group %u, order %u holds frame %#lx, which "
+			       "does not belong there\n",
+			       zone->name, group, order, (unsigned long)page_to_pfn(page));
 	}
 	if (page != NULL)
-		REPORT(errors, "%s: a CPU's list of order %u is longer than it says (%u)\n",
-		       zone->name, order, list->nr);
+		REPORT(errors, "%s: a CPU's list of order %u is longer than it says (%d)\n",
+		       zone->name, order, expected);
+}
+
+static void
+check_lists(const struct zone *zone, unsigned *errors)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
+			unsigned group = group_number(zone->type, mobility);
+
+			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++)
+				check_list(zone, &zone->node->cpu[cpu].list[group][order], group,
+					   order, errors);
+		}
+	}
 }
 
 unsigned
@@ -128,13 +138,7 @@ zone_check(struct zone *zone)
 
 	check_sums(zone, &errors);
 	check_pages(zone, &errors);
-	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-		for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
-			for (unsigned order = 0; order < CPU_LIST_ORDERS; order++)
-				check_list(zone, &zone->cpu[cpu].list[mobility][order], mobility,
-					   order, &errors);
-		}
-	}
+	check_lists(zone, &errors);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	if (errors > MAX_PRINTED)
 		kprintf("check: and %u more\n", errors - MAX_PRINTED);

@@ -95,13 +95,20 @@ arch_percpu_offset(void)
 	return offset;
 }
 
+/* Loading 32 bits clears the upper half of the register. */
+static inline size_t
+arch_cpu_index(void)
+{
+	size_t id;
+
+	__asm__ volatile("movl %%gs:%c1, %k0" : "=r"(id) : "i"(ARCH_CPU_ID));
+	return id;
+}
+
 static inline unsigned
 arch_cpu_id(void)
 {
-	unsigned id;
-
-	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(id) : "i"(ARCH_CPU_ID));
-	return id;
+	return (unsigned)arch_cpu_index();
 }
 
 #endif
