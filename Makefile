@@ -71,7 +71,8 @@ LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 # Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
 MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.c reclaim.c \
-	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c zone_validator.c
+	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
+	zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
 MM_LAB3 :=
 MM_BEFORE_LAB3 :=
