@@ -211,7 +211,9 @@ $(B)/%.o: %.S $(B)/compile.txt | $(LINK_TXT)
 	$(call say,AS,$<)
 	$(Q)$(KCC) $(KCPPFLAGS) $(KCOMMON) -MMD -MP -c -o $@ $<
 
-$(KERNEL): $(KOBJECTS) $(REF_ARCHIVES) $(REF_ARCHIVES:.a=.abi) $(KSCRIPT) $(LINK_TXT)
+REF_ABIS := $(REF_ARCHIVES:.a=.abi)
+REF_HEADERS := $(wildcard $(filter %.h,$(foreach abi,$(REF_ABIS),$(file <$(abi)))))
+$(KERNEL): $(KOBJECTS) $(REF_ARCHIVES) $(REF_ABIS) $(REF_HEADERS) $(KSCRIPT) $(LINK_TXT)
 	$(call say,LD,$@)
 	$(if $(REF_ARCHIVES),@scripts/check-ref '$(strip $(ABI))' $(REF_ARCHIVES))
 	$(Q)$(KLD) $(KLDFLAGS) -T $(KSCRIPT) -o $@ $(LINK_INPUT)
