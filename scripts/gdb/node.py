@@ -11,6 +11,7 @@ from kernel import (
     Frames,
     address_of,
     enumerators,
+    evaluate,
     fetched,
     has_zones,
     structure,
@@ -150,7 +151,7 @@ class Node:
     def _zone_name(self, i: int) -> str:
         if self.expression.startswith("&"):
             return f"{self.expression[1:]}.zone[{i}]"
-        kind = gdb.parse_and_eval(self.expression).type.strip_typedefs().code
+        kind = evaluate(self.expression).type.strip_typedefs().code
         return f"{self.expression}{'->' if kind == gdb.TYPE_CODE_PTR else '.'}zone[{i}]"
 
     def lists(self, zone: Zone) -> Iterator[CpuList]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A zone's state by the rules of mm/zone_validator.c, recomputed from outside.
 
-Its groups are checked as buddy allocators, and what they say must agree with the zone's sums.
-Then each frame must say the same as the page block that it lies in, and the CPUs' lists are
-followed without believing how long they say that they are.
+Each frame must say the same as the page block that it lies in. The CPUs' lists are followed
+without believing how long they say that they are. The groups are checked as buddy allocators,
+and what they say must agree with the zone's sums.
 """
 
 from census import Census, Check, without
@@ -21,11 +21,12 @@ class ZoneCheck:
         self.errors: list[str] = []
         self.total = Census(frames, [])
         self._blocks = zone.block_mobilities(frames)
+        # What explains the rest comes first: a frame in the wrong group damages free lists.
         self._check_blocks()
-        self._check_groups()
         self._check_pages()
         for found in node.lists(zone):
             self._check_list(found)
+        self._check_groups()
 
     def _check_blocks(self) -> None:
         for number, mobility in enumerate(self._blocks):
