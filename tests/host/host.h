@@ -89,4 +89,14 @@ void host_memmap_reset(void);
 /* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
 
+/*
+ * Begin and stop to play the CPU host_cpu_id. A thread of host_run_threads() plays its CPU
+ * all the time, unless it stops and begins again itself.
+ */
+void host_cpu_starts(void);
+void host_cpu_ends(void);
+
+/* End the calls of other CPUs that this thread has left by a panic. */
+void host_abandon_calls(void);
+
 #endif
