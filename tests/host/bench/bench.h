@@ -23,8 +23,8 @@ struct subject {
 	void (*free)(void *object);
 	/* Bytes of memory in use for all objects and everything about them; NULL: not known. */
 	uint64_t (*used)(void);
-	/* Bytes set aside for a request of size; NULL: not known, or not rounded up. */
-	size_t (*usable)(size_t size);
+	/* Bytes set aside for an object; NULL: not known, or as many as asked for. */
+	size_t (*usable)(const void *object);
 };
 
 /* Lab 3's are not there in a build of labs before it, hence weak. */

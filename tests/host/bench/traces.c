@@ -250,10 +250,18 @@ check_alloc(const struct subject *subject, const struct event *event, void **slo
 	return NULL;
 }
 
-static uint64_t
-rounded_up(const struct subject *subject, uint32_t size)
+/* Add up what is in the slots. */
+static void
+count_live(const struct trace *trace, const struct subject *subject, void **slots,
+	   const uint32_t *sizes, struct usage *usage)
 {
-	return size && subject->usable ? subject->usable(size) : size;
+	for (unsigned slot = 0; slot < trace->nr_slots; slot++) {
+		if (sizes[slot] == 0)
+			continue;
+		usage->live += sizes[slot];
+		usage->usable += subject->usable ? subject->usable(slots[slot]) : sizes[slot];
+	}
+	usage->used = subject->used ? subject->used() : 0;
 }
 
 const char *
@@ -268,8 +276,8 @@ trace_check(const struct trace *trace, const struct subject *subject, void **slo
 		const struct event *event = &trace->event[i];
 		uint32_t *size = &sizes[event->slot];
 
-		if (i == trace->full_at && subject->used)
-			usage->used = subject->used();
+		if (i == trace->full_at)
+			count_live(trace, subject, slots, sizes, usage);
 		if (event->size) {
 			wrong = check_alloc(subject, event, slots);
 		} else {
@@ -278,12 +286,6 @@ trace_check(const struct trace *trace, const struct subject *subject, void **slo
 			subject->free(slots[event->slot]);
 		}
 		*size = event->size;
-		if (i + 1 == trace->full_at) {
-			for (unsigned slot = 0; slot < trace->nr_slots; slot++) {
-				usage->live += sizes[slot];
-				usage->usable += rounded_up(subject, sizes[slot]);
-			}
-		}
 	}
 	free(sizes);
 	return wrong;
