@@ -65,7 +65,7 @@ $(HOST_O)/$1/kernel/lib/string.o: HOST_OWN := $(foreach f,$(HOST_RENAMED),-D$f=k
 
 $(HOST_O)/$1/flags.txt:
 	@mkdir -p $$(@D); printf '%s\n' '$(HOST_CC_$1) $(HOST_CFLAGS)' >$$@
-$$(call stamp,$(HOST_O)/$1/flags.txt,$(HOST_CC_$1) $(HOST_CFLAGS))
+$$(call stamp,$(HOST_O)/$1/flags.txt,$$(HOST_CC_$1) $$(HOST_CFLAGS))
 -include $$(wildcard $(HOST_O)/$1/*/*.d $(HOST_O)/$1/*/*/*.d $(HOST_O)/$1/*/*/*/*.d)
 endef
 $(foreach name,$(HOST_NAMES),$(eval $(call host_rules,$(name))))
