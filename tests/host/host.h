@@ -24,14 +24,13 @@ struct host_suite {
 	unsigned nr;
 };
 
-/* Define host_suite_IDENT from a table of cases. */
+/* Define a suite from a table of cases. A program has those that are linked into it. */
 #define HOST_SUITE(ident, ...)                                                                     \
 	static const struct host_case ident##_cases[] = { __VA_ARGS__ };                           \
-	const struct host_suite host_suite_##ident = { #ident, ident##_cases,                      \
-						       ARRAY_SIZE(ident##_cases) }
-
-/* Each program lists its suites here; the list ends with NULL. */
-extern const struct host_suite *const host_suites[];
+	static const struct host_suite ident##_suite = { #ident, ident##_cases,                    \
+							 ARRAY_SIZE(ident##_cases) };              \
+	static const struct host_suite *const ident##_listed                                       \
+	    __attribute__((used, section("host_suites"))) = &ident##_suite
 
 /* The seed of this run, from the command line; a case derives all its choices from it. */
 extern uint64_t host_seed;

@@ -12,22 +12,32 @@
 HOST_O ?= $(O)/host
 FUZZ_SECONDS ?= 30
 
-# What is compiled: the memory manager, and the parts of the kernel's library that it needs.
+# What is compiled: the memory manager, the parts of the kernel's library that it needs, and
+# of tests/host what the names say:
+#
+#	*_threads_test.c	suites that are also run under the thread sanitizer
+#	*_test.c		suites
+#	fuzz/fuzz_*.c		fuzz targets
+#	*.c			the machine and the models that they share
+#
+# HOST_LABn: names, % for any end, of files that come with a lab, here and behind fuzz/fuzz_.
+HOST_LAB2 :=
+HOST_LAB3 :=
+HOST_LEFT_OUT := $(foreach n,$(LABS_OUT),$(foreach name,$(HOST_LAB$n),\
+	tests/host/$(name) tests/host/fuzz/fuzz_$(name)))
+host_here = $(filter-out $(HOST_LEFT_OUT),$(wildcard tests/host/$1))
+
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
 HOST_LIB := kernel/lib/printf.c kernel/lib/lockdep.c
-HOST_BASE := $(HOST_MM) $(HOST_LIB) tests/host/arch_host.c tests/host/calls_host.c \
-	tests/host/buddy_model.c
+HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
 HOST_TEST := $(HOST_BASE) kernel/lib/string.c kernel/lib/cmdline.c tests/host/host.c \
-	tests/host/threads_host.c tests/host/buddy_trace.c tests/host/trace_generate.c \
-	tests/host/memory_map_oracle.c $(wildcard tests/host/*_test.c)
-HOST_THREADS := $(HOST_BASE) tests/host/host.c tests/host/threads_host.c \
-	tests/host/buddy_threads_test.c tests/host/calls_test.c tests/host/main_threads.c
-HOST_FUZZ := $(HOST_BASE) tests/host/buddy_trace.c tests/host/memory_map_oracle.c
-HOST_BENCH := $(HOST_MM) $(HOST_LIB) tests/host/arch_host.c tests/host/calls_host.c \
-	tests/host/threads_host.c \
+	$(call host_here,*_test.c)
+HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
+HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
+	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c) \
 	$(addprefix tests/host/bench/,main.c traces.c foreign.c ikos_pages.c \
 		$(if $(filter mm/slab_allocator.c,$(HOST_MM)),ikos_objects.c))
-FUZZ_TARGETS := fuzz_buddy fuzz_memory_map
+FUZZ_TARGETS := $(filter-out fuzz_main,$(basename $(notdir $(call host_here,fuzz/fuzz_*.c))))
 
 HOST_CFLAGS := -std=gnu11 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
 	-fno-omit-frame-pointer $(STARTER_WARNINGS)
@@ -88,11 +98,12 @@ $(foreach b,bench bench-bare,$(eval $(call host_link,$b,host-bench,$(HOST_BENCH)
 # With libFuzzer if it links, else with a main() of our own that only tries random inputs.
 $(addprefix $(HOST_O)/fuzz/,$(FUZZ_TARGETS)): $(HOST_O)/fuzz/fuzz_%: \
 		$(HOST_O)/fuzz/tests/host/fuzz/fuzz_%.o \
-		$(call host_objects,fuzz,$(HOST_FUZZ)) $(HOST_O)/fuzz/tests/host/fuzz/fuzz_main.o
+		$(call host_objects,fuzz,$(HOST_BASE)) $(HOST_O)/fuzz/tests/host/fuzz/fuzz_main.o
 	$(call say,LD,$@)
-	$(Q)$(HOST_CC_fuzz) -fsanitize=fuzzer -o $@ $(filter-out %/fuzz_main.o,$^) 2>/dev/null || \
+	$(Q)$(HOST_CC_fuzz) -fsanitize=fuzzer -pthread -o $@ $(filter-out %/fuzz_main.o,$^) \
+		2>/dev/null || \
 		{ echo "# no libFuzzer: $(@F) only tries random inputs"; \
-		$(HOST_CC_fuzz) -o $@ $^; }
+		$(HOST_CC_fuzz) -pthread -o $@ $^; }
 
 # ---- Running them ---------------------------------------------------------------------
 HOST_PROGRAMS := $(HOST_COMPILERS:%=$(HOST_O)/%/host-tests) $(HOST_O)/threads/host-threads \
