@@ -28,10 +28,9 @@ HOST_LEFT_OUT := $(foreach n,$(LABS_OUT),$(foreach name,$(HOST_LAB$n),\
 host_here = $(filter-out $(HOST_LEFT_OUT),$(wildcard tests/host/$1))
 
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
-HOST_LIB := kernel/lib/printf.c kernel/lib/lockdep.c
+HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c)
 HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
-HOST_TEST := $(HOST_BASE) kernel/lib/string.c kernel/lib/cmdline.c tests/host/host.c \
-	$(call host_here,*_test.c)
+HOST_TEST := $(HOST_BASE) tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
 	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c) \

@@ -23,6 +23,8 @@ struct subject {
 	void (*free)(void *object);
 	/* Bytes of memory in use for all objects and everything about them; NULL: not known. */
 	uint64_t (*used)(void);
+	/* Give back what is kept for later, so that a trace finds nothing ready. */
+	void (*trim)(void);
 	/* Bytes set aside for an object; NULL: not known, or as many as asked for. */
 	size_t (*usable)(const void *object);
 };
@@ -68,7 +70,7 @@ bool trace_replay(const struct trace *trace, const struct subject *subject, void
 struct usage {
 	uint64_t live;	 /* asked for */
 	uint64_t usable; /* set aside for that: sizes rounded up */
-	uint64_t used;	 /* frames taken */
+	uint64_t used;	 /* taken for that since the trace began */
 };
 
 /*

@@ -5,10 +5,17 @@
 
 #include <memory_advanced.h>
 #include <panic.h>
+#include <slab.h>
 
 #define OBJECT_SIZE 64
 
 static kmem_cache_t *cache;
+
+static void
+trim(void)
+{
+	slab_reclaim(SIZE_MAX);
+}
 
 static bool
 setup_kmem(void)
@@ -47,6 +54,7 @@ struct subject subject_kmem = {
 	.alloc = alloc_kmem,
 	.free = free_kmem,
 	.used = ikos_used,
+	.trim = trim,
 };
 
 static bool
@@ -81,5 +89,6 @@ struct subject subject_kmalloc = {
 	.alloc = alloc_kmalloc,
 	.free = free_kmalloc,
 	.used = ikos_used,
+	.trim = trim,
 	.usable = ksize,
 };

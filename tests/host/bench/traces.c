@@ -145,6 +145,13 @@ generate_mixed(struct trace *trace, uint64_t seed)
 	generate_replacing(trace, seed, 8192, 20000, size_in_a_kernel);
 }
 
+/* More than the processor's caches hold. */
+static void
+generate_much(struct trace *trace, uint64_t seed)
+{
+	generate_replacing(trace, seed, 100000, 100000, size_in_a_kernel);
+}
+
 /* 4 to 64 KiB, small ones more often: the size's logarithm is uniform. */
 static size_t
 size_of_a_buffer(struct prng *prng)
@@ -181,11 +188,15 @@ struct trace bench_traces[] = {
 	  .laps = 8,
 	  .measure_used = true,
 	  .generate = generate_random_order },
-	{ .name = "mixed sizes",
+	{ .name = "mixed sizes, 8192 objects",
 	  .laps = 3,
 	  .measure_used = true,
 	  .in_threads = true,
 	  .generate = generate_mixed },
+	{ .name = "mixed sizes, 100000 objects",
+	  .laps = 1,
+	  .measure_used = true,
+	  .generate = generate_much },
 	{ .name = "4 to 64 KiB", .laps = 8, .measure_used = true, .generate = generate_large },
 	{ .name = "4 KiB, pair",
 	  .size = 4096,
@@ -261,7 +272,8 @@ count_live(const struct trace *trace, const struct subject *subject, void **slot
 		usage->live += sizes[slot];
 		usage->usable += subject->usable ? subject->usable(slots[slot]) : sizes[slot];
 	}
-	usage->used = subject->used ? subject->used() : 0;
+	if (subject->used)
+		usage->used = subject->used() - usage->used;
 }
 
 const char *
@@ -271,7 +283,9 @@ trace_check(const struct trace *trace, const struct subject *subject, void **slo
 	uint32_t *sizes = calloc(trace->nr_slots, sizeof(*sizes));
 	const char *wrong = NULL;
 
-	*usage = (struct usage){ 0 };
+	if (subject->trim)
+		subject->trim();
+	*usage = (struct usage){ .used = subject->used ? subject->used() : 0 };
 	for (unsigned i = 0; sizes && i < trace->nr_events && !wrong; i++) {
 		const struct event *event = &trace->event[i];
 		uint32_t *size = &sizes[event->slot];
