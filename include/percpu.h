@@ -30,7 +30,7 @@ extern unsigned nr_cpus;
 static inline unsigned
 cpu_id(void)
 {
-	return arch_cpu_id();
+	return (unsigned)arch_cpu_id();
 }
 
 #endif

@@ -90,7 +90,7 @@ arch_cycles(void)
 	return __builtin_ia32_rdtsc();
 }
 
-static inline unsigned
+static inline unsigned long
 arch_cpu_id(void)
 {
 	return host_cpu_id;
