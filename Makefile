@@ -76,8 +76,9 @@ MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.
 	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
 	zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
-MM_LAB3 :=
-MM_BEFORE_LAB3 :=
+MM_LAB3 := heap_protection.c kmalloc.c slab_allocator.c slab_cache.c slab_console.c \
+	slab_statistics.c
+MM_BEFORE_LAB3 := naive_objects.c
 
 # What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
