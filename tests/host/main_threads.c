@@ -3,8 +3,10 @@
 #include "host.h"
 
 extern const struct host_suite host_suite_threads;
+extern const struct host_suite host_suite_wait;
 
 const struct host_suite *const host_suites[] = {
 	&host_suite_threads,
+	&host_suite_wait,
 	NULL,
 };
