@@ -98,4 +98,7 @@ void host_cpu_ends(void);
 /* End the calls of other CPUs that this thread has left by a panic. */
 void host_abandon_calls(void);
 
+/* How many CPUs are played by threads at the moment, this one included. */
+unsigned host_cpus_played(void);
+
 #endif

@@ -29,7 +29,7 @@ HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(ca
 HOST_TEST := $(HOST_BASE) tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
-	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c) \
+	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c wait_host.c) \
 	$(addprefix tests/host/bench/,main.c traces.c foreign.c ikos_pages.c \
 		$(if $(filter mm/slab_allocator.c,$(HOST_MM)),ikos_objects.c))
 FUZZ_TARGETS := $(filter-out fuzz_main,$(basename $(notdir $(call host_here,fuzz/fuzz_*.c))))
