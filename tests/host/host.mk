@@ -35,20 +35,23 @@ HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
 FUZZ_TARGETS := $(filter-out fuzz_main,$(basename $(notdir $(call host_here,fuzz/fuzz_*.c))))
 
 HOST_CFLAGS := -std=gnu11 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
-	-fno-omit-frame-pointer $(STARTER_WARNINGS)
+	$(STARTER_WARNINGS)
 HOST_INCLUDE := -Itests/host/include -Iinclude
+# For the backtraces of sanitizers.
+HOST_READABLE := -O1 -fno-omit-frame-pointer
 # Pages and links are computed from numbers that may be wrong, and are checked after that.
-HOST_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-sanitize=pointer-overflow
+HOST_ASAN := $(HOST_READABLE) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-sanitize=pointer-overflow
 # string.c defines what the C library has as well: here it gets names of its own.
 HOST_RENAMED := memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr
 
 # What is built, each in $(HOST_O)/NAME: the compiler and its flags. One of the two with the
 # checks of debug kernels and one without, as both must work.
 HOST_COMPILERS := $(foreach c,gcc clang,$(if $(call tool,$c),$c))
-HOST_CC_gcc := gcc -O1 $(HOST_ASAN) -DIKOS_DEBUG
-HOST_CC_clang := clang -O1 $(HOST_ASAN)
-HOST_CC_threads := $(lastword $(HOST_COMPILERS)) -O1 -fsanitize=thread -DIKOS_DEBUG
-HOST_CC_fuzz := $(lastword $(HOST_COMPILERS)) -O1 $(HOST_ASAN)
+HOST_CC_gcc := gcc $(HOST_ASAN) -DIKOS_DEBUG
+HOST_CC_clang := clang $(HOST_ASAN)
+HOST_CC_threads := $(lastword $(HOST_COMPILERS)) $(HOST_READABLE) -fsanitize=thread -DIKOS_DEBUG
+HOST_CC_fuzz := $(lastword $(HOST_COMPILERS)) $(HOST_ASAN)
 # As release kernels are built.
 HOST_CC_bench := $(firstword $(HOST_COMPILERS)) -O2
 HOST_CC_bench-bare := $(HOST_CC_bench) -DHOST_INTERRUPTS=0
