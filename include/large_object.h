@@ -15,8 +15,8 @@
 void *large_alloc(size_t size, gfp_t gfp) __must_check;
 
 /*
- * Give an object back. It is inaccessible to this CPU at once, to all CPUs after the next
- * flush, and only then are its frames and addresses free again. Panics, with nothing changed,
+ * Give an object back. After the next flush no CPU can reach it any more, and only then are its
+ * frames and addresses free again. Panics, with nothing changed,
  * when address is not where a living object begins: the message names double free, interior
  * pointer or foreign pointer. Callable from any context, with no lock of rank RANK_MODULE or
  * higher held; where interrupts are on, it may flush. O(frames + log objects).
