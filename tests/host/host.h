@@ -92,6 +92,12 @@ extern int host_memory_file;
 /* Unmap all that arch_vm_map() mapped, and forget its tables: their frames are not freed. */
 void host_vm_reset(void);
 
+/*
+ * Start the whole memory manager on a machine with size bytes of memory, and nothing mapped by
+ * arch_vm_map(). Returns how many frames are free.
+ */
+size_t host_start_machine(uint64_t size);
+
 /* How often arch_vm_flush() was called. */
 extern unsigned long host_vm_flushes;
 

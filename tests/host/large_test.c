@@ -6,31 +6,18 @@
 #include "host.h"
 
 #include <arch.h>
-#include <boot_allocator.h>
 #include <large_object.h>
 #include <page_allocator.h>
-#include <page_frame.h>
 #include <string.h>
 
 #define NR_OBJECTS 40
 
 static size_t frames_at_start;
 
-/* size bytes of memory and nothing mapped. */
 static void
 start_machine(uint64_t size)
 {
-	static struct memory_map firmware, map;
-	struct memory_map_report report;
-
-	firmware.nr = firmware.nr_dropped = 0;
-	memory_map_add(&firmware, MiB(1), size, MEMORY_USABLE);
-	host_memmap_reset();
-	host_vm_reset();
-	CHECK_EQ(memory_map_normalise(&firmware, &map, arch_direct_map_end(), &report), 0);
-	boot_alloc_init(&map);
-	mm_init(&map);
-	frames_at_start = mm_frames.frames_free;
+	frames_at_start = host_start_machine(size);
 }
 
 static struct large_stats

@@ -14,6 +14,7 @@ extern const struct host_suite host_suite_memory_allocators;
 extern const struct host_suite host_suite_tree;
 extern const struct host_suite host_suite_large;
 extern const struct host_suite host_suite_threads;
+extern const struct host_suite host_suite_large_threads;
 
 const struct host_suite *const host_suites[] = {
 	&host_suite_string,
@@ -28,5 +29,6 @@ const struct host_suite *const host_suites[] = {
 	&host_suite_tree,
 	&host_suite_large,
 	&host_suite_threads,
+	&host_suite_large_threads,
 	NULL,
 };

@@ -392,7 +392,7 @@ gaps_against_a_map(void)
 
 				/* Sometimes not at the bottom of the gap, if it is free there. */
 				if (away &&
-				    !__builtin_memchr(taken + start + away - AREA_BASE, 1, size))
+				    !__builtin_memchr(&taken[start + away - AREA_BASE], 1, size))
 					start += away;
 				range_insert(&ranges, &range[nr], start, start + size);
 				mark(&range[nr++], true);
