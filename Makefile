@@ -72,7 +72,7 @@ LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
 MM_LAB2 :=
 MM_BEFORE_LAB2 :=
-MM_LAB3 := heap_protection.c kmalloc.c slab_allocator.c slab_cache.c slab_console.c \
+MM_LAB3 := heap_guard.c heap_protection.c kmalloc.c slab_allocator.c slab_cache.c slab_console.c \
 	slab_statistics.c
 MM_BEFORE_LAB3 := naive_objects.c
 
