@@ -201,11 +201,17 @@ slab_object(const struct slab *slab, size_t index)
  * Division by Invariant Integers using Multiplication, 1994)
  */
 static inline size_t
-slab_index(const struct slab *slab, const void *address)
+index_in_slab(const struct kmem_cache *cache, const struct slab *slab, const void *address)
 {
 	size_t offset = (size_t)((const char *)address - slab->first);
 
-	return (offset * slab->cache->reciprocal) >> 32;
+	return (offset * cache->reciprocal) >> 32;
+}
+
+static inline size_t
+slab_index(const struct slab *slab, const void *address)
+{
+	return index_in_slab(slab->cache, slab, address);
 }
 
 static inline bool

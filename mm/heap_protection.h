@@ -34,17 +34,36 @@ void heap_check_size(const void *ptr, size_t size);
 void heap_mark_large(struct page *page, size_t nr_frames);
 void heap_unmark_large(struct page *page);
 
-/* Objects with red zones and poison. */
+/* How page->owner of a large object's first page says that the object is guarded. */
+#define LARGE_GUARDED (1ul << 63)
+
+static inline size_t
+large_frames(const struct page *page)
+{
+	return page->owner & ~LARGE_GUARDED;
+}
+
+/* ---- Guarded objects: heap_guard.c -------------------------------------------------------- */
+
+/* Make room for the guards of an object. */
+void guard_room(struct kmem_cache *cache);
+
 void guard_fresh(struct kmem_cache *cache, void *object);
 void *guard_alloc(struct kmem_cache *cache, gfp_t gfp, size_t size);
 void guard_free(struct kmem_cache *cache, void *object);
 
+/* The size that was asked for, also of a large object. */
 size_t guard_size(const void *object);
+
+/*
+ * Print what is wrong with an object of a guarded cache, and return how much that is. is_free:
+ * it is in its slab. The node's lock is held.
+ */
+unsigned guard_check(struct kmem_cache *cache, const void *object, bool is_free);
 
 /* The same for large objects; page is that of the object's first frame. */
 void *guard_alloc_large(size_t size, size_t alignment, gfp_t gfp);
 void guard_free_large(struct page *page);
-size_t guard_size_large(const struct page *page);
 
 /* Take all objects out of quarantine. */
 void guard_release_all(struct kmem_cache *cache);

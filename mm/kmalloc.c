@@ -133,9 +133,9 @@ large_alloc(size_t size, size_t alignment, gfp_t gfp)
 static void
 large_free(struct page *page)
 {
-	size_t nr_frames = page->owner;
+	size_t nr_frames = large_frames(page);
 
-	if (heap_protection == HEAP_FULL) {
+	if (page->owner & LARGE_GUARDED) {
 		guard_free_large(page);
 		return;
 	}
@@ -260,8 +260,8 @@ ksize(const void *ptr)
 		return 0;
 	page = heap_check_kfree(ptr);
 	if (page->use == PAGE_USE_LARGE)
-		return heap_protection == HEAP_FULL ? guard_size_large(page)
-						    : page->owner << PAGE_SHIFT;
+		return page->owner & LARGE_GUARDED ? guard_size(ptr)
+						   : large_frames(page) << PAGE_SHIFT;
 	if (slab_of(ptr)->cache->flags & SLAB_GUARDED)
 		return guard_size(ptr);
 	return slab_of(ptr)->cache->size;

@@ -355,22 +355,20 @@ node_take_locked(struct cache_node *node, void **objects, unsigned nr)
 
 /* Put one object back. Returns false, with nothing changed, if it is there already. */
 static bool
-node_give_locked(struct cache_node *node, void *object)
+node_give_locked(struct kmem_cache *cache, struct cache_node *node, void *object)
 {
 	struct slab *slab = slab_of(object);
-	size_t index = slab_index(slab, object);
-	uint64_t bit = 1ull << index % 64;
-	uint64_t *word = &slab->free[index / 64];
+	size_t index = index_in_slab(cache, slab, object);
+	uint64_t before = slab->free[index / 64], after = before | 1ull << index % 64;
 
-	if (unlikely(*word & bit))
+	if (unlikely(after == before))
 		return false;
-	*word |= bit;
-	slab->nr_free++;
-	if (unlikely(slab->nr_free == 1)) {
+	slab->free[index / 64] = after;
+	if (unlikely(slab->nr_free++ == 0)) {
 		slab_unlist_locked(node, slab, SLAB_FULL);
 		slab_list_locked(node, slab, SLAB_PARTIAL);
 	}
-	if (unlikely(slab->nr_free == slab->cache->nr_objects)) {
+	if (unlikely(slab->nr_free == cache->nr_objects)) {
 		slab_unlist_locked(node, slab, SLAB_PARTIAL);
 		slab_list_locked(node, slab, SLAB_EMPTY);
 	}
@@ -386,7 +384,7 @@ node_give(struct kmem_cache *cache, void **objects, unsigned nr)
 	struct list_head taken;
 
 	for (unsigned i = 0; i < nr; i++) {
-		if (unlikely(!node_give_locked(node, objects[i]))) {
+		if (unlikely(!node_give_locked(cache, node, objects[i]))) {
 			spin_unlock_irqrestore(&node->lock, flags);
 			heap_double_free(cache, objects[i]);
 		}

@@ -13,6 +13,8 @@
 #include <slab.h>
 #include <string.h>
 
+#include "heap_protection.h"
+
 #define MAX_REPORTS 10
 
 /* ---- Statistics ----------------------------------------------------------------------------- */
@@ -117,6 +119,9 @@ check_slab(struct check *check, const struct slab *slab, enum slab_kind kind)
 		if (free && i >= cache->nr_objects)
 			wrong(check, "slab %p: object %lu is free, of %u", slab, (unsigned long)i,
 			      cache->nr_objects);
+		if (cache->flags & SLAB_GUARDED && i < cache->nr_objects &&
+		    guard_check(check->cache, slab_object(slab, i), free))
+			__atomic_fetch_add(&check->nr_wrong, 1, __ATOMIC_RELAXED);
 	}
 	if (nr_free != slab->nr_free)
 		wrong(check, "slab %p: nr_free is %u, but %lu are free", slab, slab->nr_free,

@@ -183,7 +183,8 @@ with_failures(void)
 static struct page *hoard;
 static size_t kept; /* frames that nobody gets who may fail: zones keep them */
 
-/* Leave exactly nr frames that can be had, no two of them neighbours. Returns whether there were as many. */
+/* Leave exactly nr frames that can be had, no two of them neighbours. Returns whether there were as
+ * many. */
 static void
 leave_free(size_t nr)
 {
