@@ -7,19 +7,49 @@
 #include <page.h>
 #include <types.h>
 
+/*
+ * What a request for memory wants. GFP_KERNEL may sleep and is for threads that hold no spin
+ * lock; the others are added to it. Flags that contradict each other are the caller's bug.
+ *
+ *	                  waits        goes down to            comes from, in this order
+ *	GFP_KERNEL        yes          the mark min            Normal, DMA
+ *	GFP_NOWAIT        no           min                     the same
+ *	GFP_ATOMIC        no           half of min             the same
+ *	GFP_NORETRY       one attempt  min                     the same
+ *	GFP_NOFAIL        for ever     the last frame          the same
+ *	GFP_DMA                                                DMA only
+ *	GFP_HIGHMEM                                            High, Normal, DMA
+ *	GFP_USER                                               Movable, High, Normal, DMA
+ *
+ * The last three say where from, those before them how hard to try, and one of each may be
+ * given. Without zones (a kernel of lab 1 alone) all memory serves all, and nobody waits.
+ */
 typedef uint32_t gfp_t;
 
-#define GFP_KERNEL 0u
-#define GFP_ZERO   (1u << 0) /* clear the frames */
+#define GFP_KERNEL	0u
+#define GFP_ZERO	(1u << 0) /* clear the frames */
+#define GFP_NOWAIT	(1u << 1) /* do not sleep: from any context */
+#define GFP_ATOMIC	(1u << 2) /* nor that, and it is urgent: use the atomic reserve */
+#define GFP_NOFAIL	(1u << 3) /* never return NULL; the caller cannot go on without */
+#define GFP_NORETRY	(1u << 4) /* rather fail than try hard: the caller has another way */
+#define GFP_DMA		(1u << 5) /* below 16 MiB */
+#define GFP_HIGHMEM	(1u << 6) /* may lie outside of the direct map: see kmap() */
+#define GFP_MOVABLE	(1u << 7) /* will be given a mover: see zone.h */
+#define GFP_RECLAIMABLE (1u << 8) /* the owner gives it back when asked to */
+#define GFP_USER	(GFP_HIGHMEM | GFP_MOVABLE) /* for user programs */
+#define NR_GFP_BITS	9
 
 /* Build the memory manager on a normalised map. Called once, on the boot CPU. */
 void mm_init(const struct memory_map *map);
 
 /*
  * Allocate 2^order contiguous frames, aligned to their own size. Returns the page of
- * the first, which the caller owns, or NULL. Callable from any context.
+ * the first, which the caller owns, or NULL. Sleeps only as its flags say.
  */
 struct page *alloc_pages(gfp_t gfp_mask, unsigned int order) __must_check;
+
+/* The same from one node's memory. There is one node, 0. */
+struct page *alloc_pages_node(int nid, gfp_t gfp_mask, unsigned int order) __must_check;
 
 /* Give back what alloc_pages() returned, with the same order. Callable from any context. */
 void __free_pages(struct page *page, unsigned int order);
@@ -154,6 +184,35 @@ typedef struct memory_stats {
 	uint64_t numa_remote_allocations;
 	uint64_t numa_migrations;
 } memory_stats_t;
+
+/* One zone's state, in frames unless it says otherwise. */
+typedef struct zone_stats {
+	uint64_t managed_pages; /* that it has, free or not */
+	uint64_t free_pages;	/* in its free blocks */
+	uint64_t cached_pages;	/* free, in the CPUs' lists */
+	uint64_t watermark_min, watermark_low, watermark_high;
+	uint64_t free_by_mobility[3];	/* unmovable, reclaimable, movable page blocks' */
+	uint64_t blocks_by_mobility[3]; /* page blocks */
+	uint64_t allocations, frees;	/* blocks, ever */
+	uint64_t failures;		/* requests that preferred this zone and got nothing */
+	uint64_t fallbacks;		/* blocks given to requests that preferred a higher zone */
+	uint64_t stolen_blocks;		/* page blocks that changed their mobility */
+	uint64_t borrowed;		/* blocks taken from page blocks of another mobility */
+	uint64_t compactions, compaction_failures;
+	uint64_t moved_pages;	  /* by compaction */
+	uint64_t refills, drains; /* batches to and from the CPUs' lists */
+	uint64_t unusable;	  /* free memory in blocks below order 9, thousandths */
+} zone_stats_t;
+
+/* zone_id: enum zone_type; an empty zone is all zeroes. Panics when there is no such zone. */
+void get_zone_stats(int zone_id, zone_stats_t *stats);
+
+/*
+ * An address for a frame that may lie outside of the direct map. Nests; kunmap() it as often.
+ * kmap() sleeps while all windows are in use.
+ */
+void *kmap(struct page *page);
+void kunmap(struct page *page);
 
 /* Fill in stats. Fields of subsystems that this kernel is built without are 0. */
 void get_memory_stats(memory_stats_t *stats);

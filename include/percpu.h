@@ -33,4 +33,11 @@ cpu_id(void)
 	return (unsigned)arch_cpu_id();
 }
 
+/* The same, to index an array with. */
+static inline size_t
+cpu_index(void)
+{
+	return arch_cpu_id();
+}
+
 #endif

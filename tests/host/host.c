@@ -12,6 +12,9 @@
 
 uint64_t host_seed = 1;
 
+/* The section that HOST_SUITE() collects the suites in; its ends are the linker's. */
+extern const struct host_suite *const __start_host_suites[], *const __stop_host_suites[];
+
 static const char *program;
 static const char *running_suite, *running_case;
 static unsigned failures;
@@ -99,8 +102,9 @@ run_all(char **names)
 {
 	unsigned number = 0, failed = 0;
 
-	for (unsigned i = 0; host_suites[i]; i++) {
-		const struct host_suite *suite = host_suites[i];
+	for (const struct host_suite *const *at = __start_host_suites; at < __stop_host_suites;
+	     at++) {
+		const struct host_suite *suite = *at;
 
 		for (unsigned j = 0; j < suite->nr; j++) {
 			if (selected(suite, &suite->cases[j], names))
@@ -118,9 +122,10 @@ run_all(char **names)
 static void
 list_all(void)
 {
-	for (unsigned i = 0; host_suites[i]; i++) {
-		for (unsigned j = 0; j < host_suites[i]->nr; j++)
-			printf("%s.%s\n", host_suites[i]->name, host_suites[i]->cases[j].name);
+	for (const struct host_suite *const *at = __start_host_suites; at < __stop_host_suites;
+	     at++) {
+		for (unsigned j = 0; j < (*at)->nr; j++)
+			printf("%s.%s\n", (*at)->name, (*at)->cases[j].name);
 	}
 }
 

@@ -2,9 +2,9 @@
 /*
  * The host test framework.
  *
- * A test program holds suites, a suite is a table of cases, and each case prints one
- * line of TAP: "ok 3 - buddy.traces". A check that fails prints a "# " line with what
- * was expected and the case goes on; it is reported at its end.
+ * A test program holds the suites of the files that it is linked from, a suite is a table of
+ * cases, and each case prints one line of TAP: "ok 3 - buddy.traces". A check that fails
+ * prints a "# " line with what was expected and the case goes on; it is reported at its end.
  */
 #ifndef HOST_H
 #define HOST_H
@@ -24,14 +24,13 @@ struct host_suite {
 	unsigned nr;
 };
 
-/* Define host_suite_IDENT from a table of cases. */
+/* Define a suite from a table of cases. A program has those that are linked into it. */
 #define HOST_SUITE(ident, ...)                                                                     \
 	static const struct host_case ident##_cases[] = { __VA_ARGS__ };                           \
-	const struct host_suite host_suite_##ident = { #ident, ident##_cases,                      \
-						       ARRAY_SIZE(ident##_cases) }
-
-/* Each program lists its suites here; the list ends with NULL. */
-extern const struct host_suite *const host_suites[];
+	static const struct host_suite ident##_suite = { #ident, ident##_cases,                    \
+							 ARRAY_SIZE(ident##_cases) };              \
+	static const struct host_suite *const ident##_listed                                       \
+	    __attribute__((used, section("host_suites"))) = &ident##_suite
 
 /* The seed of this run, from the command line; a case derives all its choices from it. */
 extern uint64_t host_seed;
@@ -88,5 +87,15 @@ void host_memmap_reset(void);
 
 /* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
+
+/*
+ * Begin and stop to play the CPU host_cpu_id. A thread of host_run_threads() plays its CPU
+ * all the time, unless it stops and begins again itself.
+ */
+void host_cpu_starts(void);
+void host_cpu_ends(void);
+
+/* End the calls of other CPUs that this thread has left by a panic. */
+void host_abandon_calls(void);
 
 #endif

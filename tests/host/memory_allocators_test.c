@@ -161,7 +161,7 @@ injected_failures(void)
 
 	start_machine();
 	for (unsigned round = 0; round < 2; round++) {
-		fault_set(&mm_frames.faults, 4, host_seed);
+		page_allocator_set_faults(4, host_seed);
 		for (unsigned i = 0; i < 1000; i++) {
 			struct page *page = alloc_pages(GFP_KERNEL, 0);
 
@@ -170,9 +170,9 @@ injected_failures(void)
 			if (page)
 				__free_pages(page, 0);
 		}
-		CHECK_EQ(mm_frames.faults.nr_injected, failed[round]);
+		CHECK_EQ(page_allocator_nr_faults(), failed[round]);
 	}
-	fault_set(&mm_frames.faults, 0, 0);
+	page_allocator_set_faults(0, 0);
 	CHECK(failed[0] > 150 && failed[0] < 350);
 	CHECK_EQ(failed[0], failed[1]);
 	CHECK_EQ(pattern[0], pattern[1]);

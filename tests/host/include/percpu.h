@@ -37,4 +37,10 @@ cpu_id(void)
 	return (unsigned)arch_cpu_id();
 }
 
+static inline size_t
+cpu_index(void)
+{
+	return arch_cpu_id();
+}
+
 #endif
