@@ -244,9 +244,9 @@ kmem_cache_shrink(kmem_cache_t *cache)
 	return cache_trim(cache, 0);
 }
 
-/* Trim all caches, until there are nr_frames. Returns how many. */
+/* Trim each cache, until there are nr_frames. Returns how many. */
 static size_t
-trim_all(size_t nr_frames)
+trim_each(size_t nr_frames)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
 	struct kmem_cache *cache;
@@ -258,6 +258,19 @@ trim_all(size_t nr_frames)
 		freed += cache_trim(cache, 0);
 	}
 	spin_unlock_irqrestore(&caches_lock, flags);
+	return freed;
+}
+
+/* Again and again: slabs that go may have the last headers in a slab of an earlier cache. */
+static size_t
+trim_all(size_t nr_frames)
+{
+	size_t freed = 0, more;
+
+	do {
+		more = trim_each(nr_frames - freed);
+		freed += more;
+	} while (more > 0 && freed < nr_frames);
 	return freed;
 }
 
