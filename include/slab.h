@@ -33,7 +33,7 @@
 #define SLAB_PROTECTED (SLAB_CHECK | SLAB_GUARDED)
 
 /* What the allocator's own objects are taken with: a free must not wait for memory. */
-#define SLAB_OWN_GFP GFP_KERNEL
+#define SLAB_OWN_GFP GFP_NOWAIT
 
 /*
  * Objects that one CPU holds ready. Only that CPU touches it, with interrupts off.
@@ -89,7 +89,8 @@ struct cache_node {
 
 struct kmem_cache {
 	struct magazine *magazine[MAX_CPUS]; /* (i) */
-	slab_flags_t flags;		     /* (c) */
+	slab_flags_t flags;		     /* (c) those asked for, and what protection adds */
+	slab_flags_t asked;		     /* (c) */
 	bool ready;			     /* (l) all below is set; atomic */
 	bool off_slab;			     /* (c) the headers of its slabs lie elsewhere */
 	uint8_t order;			     /* (c) of its slabs */
@@ -106,12 +107,12 @@ struct kmem_cache {
 	uint32_t max_empty;		     /* (c) slabs without objects in use that are kept */
 	void (*ctor)(void *object);	     /* (c) */
 	struct cache_node node[NR_NODES];
-	uint64_t nr_alloc_past;	    /* atomic: of magazines that are gone */
-	struct list_head link;	    /* (l) in all_caches */
-	struct list_head aliases;   /* (l) struct cache_alias */
-	unsigned nr_users;	    /* (l) 1, and each cache that was merged into it */
-	char name[CACHE_NAME_SIZE]; /* (c) */
-	struct heap_quarantine *quarantine;
+	uint64_t nr_alloc_past;		    /* atomic: of magazines that are gone */
+	struct list_head link;		    /* (l) in all_caches */
+	struct list_head aliases;	    /* (l) struct cache_alias */
+	unsigned nr_users;		    /* (l) 1, and each cache that was merged into it */
+	char name[CACHE_NAME_SIZE];	    /* (c) */
+	struct heap_quarantine *quarantine; /* (n) of node 0; NULL: none */
 };
 
 /* Another name of a cache: what was merged into it. */
@@ -131,7 +132,7 @@ struct cache_alias {
 #define KMEM_CACHE_INIT(name_string, size_, align_, flags_, ctor_)                                 \
 	{                                                                                          \
 		.magazine = { [0 ... MAX_CPUS - 1] = &no_magazine },                               \
-		.flags = (flags_) | SLAB_STATIC | SLAB_NO_MERGE, .size = (size_),                  \
+		.asked = (flags_) | SLAB_STATIC | SLAB_NO_MERGE, .size = (size_),                  \
 		.align = (align_), .ctor = (ctor_), .nr_users = 1, .name = name_string,            \
 	}
 
@@ -140,7 +141,10 @@ struct cache_alias {
 extern spinlock_t caches_lock;
 extern struct list_head all_caches; /* (l) */
 
-/* Called by mm_init(): allocates nothing. */
+/*
+ * Called by mm_init(): allocates nothing. What caches there are forget what they hold: a
+ * program of tests/host starts many machines.
+ */
 void slab_init(void);
 
 /* Make a cache from KMEM_CACHE() ready, if it is not yet. */
@@ -231,6 +235,17 @@ void kmalloc_init(void);
 /* The size class for 1 to KMEM_MAX_SIZE bytes, and the size of its objects. */
 unsigned size_class(size_t size);
 size_t size_of_class(unsigned class);
+
+/* ---- Protection: mm/heap_protection.c, mm/heap_guard.c -----------------------------------------
+ */
+
+/* Tunable mm.heap_protection: off, light or full. (c) once the first cache is made */
+enum heap_level { HEAP_OFF, HEAP_LIGHT, HEAP_FULL };
+extern enum heap_level heap_protection;
+
+/* Who allocated, and who freed, an object of a cache with SLAB_STORE_USER; 0: not known. */
+uintptr_t heap_alloc_site(const void *object);
+uintptr_t heap_free_site(const void *object);
 
 /* ---- Statistics: mm/slab_statistics.c ------------------------------------------------------- */
 

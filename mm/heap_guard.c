@@ -443,6 +443,18 @@ guard_size(const void *object)
 	return record_of(object)->size;
 }
 
+uintptr_t
+heap_alloc_site(const void *object)
+{
+	return record_of(object)->alloc_site;
+}
+
+uintptr_t
+heap_free_site(const void *object)
+{
+	return record_of(object)->free_site;
+}
+
 /* ---- Large objects
  * ------------------------------------------------------------------------------------ */
 

@@ -70,12 +70,14 @@ CMDLINE_OPTION(heap_protection, "mm.heap_protection",
 void
 heap_protect(struct kmem_cache *cache)
 {
+	cache->flags = cache->asked;
 	if (!(cache->flags & SLAB_NO_PROTECTION)) {
 		if (heap_protection >= HEAP_LIGHT)
 			cache->flags |= SLAB_CHECK;
 		if (heap_protection == HEAP_FULL)
 			cache->flags |= SLAB_GUARDED;
 	}
+	cache->guard_before = cache->guard_after = 0;
 	if (cache->flags & SLAB_GUARDED)
 		guard_room(cache);
 }

@@ -5,10 +5,6 @@
 
 #include <slab.h>
 
-/* Tunable mm.heap_protection. (c) after the command line is read */
-enum heap_level { HEAP_OFF, HEAP_LIGHT, HEAP_FULL };
-extern enum heap_level heap_protection;
-
 /* The flags of a new cache, with those that mm.heap_protection adds, and its guards' room. */
 void heap_protect(struct kmem_cache *cache);
 

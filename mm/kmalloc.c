@@ -118,6 +118,8 @@ large_alloc(size_t size, size_t alignment, gfp_t gfp)
 	size_t nr_frames;
 	struct page *page;
 
+	if (unlikely(gfp & GFP_USER))
+		panic("slab: kmalloc: memory is neither movable nor high: gfp %#x", gfp);
 	if (size > MAX_ORDER_FRAMES << PAGE_SHIFT)
 		return huge_alloc(size, gfp);
 	if (heap_protection == HEAP_FULL)

@@ -186,9 +186,13 @@ slab_init_objects(struct slab *slab)
 static struct slab *
 slab_create(struct kmem_cache *cache, gfp_t gfp, unsigned colour)
 {
-	struct page *page = alloc_pages(gfp & ~GFP_ZERO, cache->order);
+	struct page *page;
 	struct slab *slab;
 
+	if (unlikely(gfp & GFP_USER))
+		panic("slab: %s: objects are neither movable nor in high memory: gfp %#x",
+		      cache->name, gfp);
+	page = alloc_pages(gfp & ~GFP_ZERO, cache->order);
 	if (!page)
 		return NULL;
 	slab = page_to_virt(page);
