@@ -86,8 +86,9 @@ MM_BEFORE_LAB3 := naive_objects.c
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
 FILES_LAB2 := include/zone.h include/reclaim.h
-FILES_LAB3 := include/large_object.h tests/host/fuzz/fuzz_large.c tests/host/large% \
-	tests/kernel/large_%
+FILES_LAB3 := include/large_object.h tests/kernel/heap_% tests/kernel/kmalloc_% \
+	tests/kernel/large_% tests/kernel/slab_% tests/host/heap_% tests/host/large% \
+	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_slab.c
 
 .PHONY: print-files
 print-files:
