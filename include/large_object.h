@@ -23,6 +23,12 @@ void *large_alloc(size_t size, gfp_t gfp) __must_check;
  */
 void large_free(const void *address);
 
+/*
+ * Call each(object, size) for every living object, in rising order. Takes no lock: only while all
+ * other CPUs stand still.
+ */
+void large_for_each(void (*each)(const void *object, size_t size));
+
 /* The bytes that were asked for. Panics like large_free(). */
 size_t large_size(const void *address);
 

@@ -527,6 +527,17 @@ large_contains(const void *address)
 }
 
 void
+large_for_each(void (*each)(const void *object, size_t size))
+{
+	for (struct range *range = range_first(&ranges); range; range = range_next(range)) {
+		const struct large_object *object = object_of(range);
+
+		if (object->state == LARGE_LIVE)
+			each((const void *)object_start(object), object->size);
+	}
+}
+
+void
 large_get_stats(struct large_stats *stats)
 {
 	irqflags_t flags = spin_lock_irqsave(&large_lock);
