@@ -98,6 +98,8 @@ static struct range_tree ranges = RANGE_TREE_INIT(0, LARGE_SIZE);
 static struct list_head descriptors = LIST_INIT(descriptors); /* frames with a free one */
 static struct list_head waiting = LIST_INIT(waiting);
 static uint64_t waiting_start = LARGE_SIZE, waiting_end; /* all of waiting lies between */
+static unsigned flushing;				 /* flushes under way */
+static uint64_t frames_flushed;				 /* by flushes that have ended */
 static struct large_stats counters;
 
 static struct large_object *
@@ -358,29 +360,61 @@ take_batch(struct list_head *batch, uint64_t *start, uint64_t *end)
 		*end = waiting_end;
 		waiting_start = LARGE_SIZE;
 		waiting_end = 0;
+		flushing++;
 		counters.nr_flushes++;
 	}
 	spin_unlock_irqrestore(&large_lock, flags);
 	return any;
 }
 
-size_t
-large_flush(void)
+/* Flush what waits: first all CPUs forget it, then its frames and ranges are freed. */
+static void
+flush_batch(void)
 {
 	struct list_head batch = LIST_INIT(batch);
 	struct large_object *object, *tmp;
 	uint64_t start, end;
+	irqflags_t flags;
 	size_t freed = 0;
 
 	if (!take_batch(&batch, &start, &end))
-		return 0;
+		return;
 	arch_vm_flush(LARGE_BASE + start, LARGE_BASE + end);
 	list_for_each_entry_safe (object, tmp, &batch, link) {
 		freed += object->nr_frames;
 		give_blocks(object);
 		forget(object);
 	}
-	return freed;
+	flags = spin_lock_irqsave(&large_lock);
+	flushing--;
+	frames_flushed += freed;
+	spin_unlock_irqrestore(&large_lock, flags);
+}
+
+/* Is another CPU at a flush? *frames: how many frames flushes have freed so far. */
+static bool
+flush_goes_on(uint64_t *frames)
+{
+	irqflags_t flags = spin_lock_irqsave(&large_lock);
+	bool goes_on = flushing > 0;
+
+	*frames = frames_flushed;
+	spin_unlock_irqrestore(&large_lock, flags);
+	return goes_on;
+}
+
+/* Others may have taken a part of what was freed so far: wait for them, too. */
+size_t
+large_flush(void)
+{
+	uint64_t before, after;
+
+	DEBUG_ASSERT(arch_irqs_enabled());
+	(void)flush_goes_on(&before);
+	flush_batch();
+	while (flush_goes_on(&after))
+		arch_cpu_relax();
+	return after - before;
 }
 
 /* ---- Allocation ------------------------------------------------------------- */
@@ -499,7 +533,7 @@ large_free(const void *address)
 
 	unmap_pages(object_start(object), object_end(object));
 	if (let_wait(object) && arch_irqs_enabled())
-		(void)large_flush();
+		flush_batch();
 }
 
 size_t

@@ -5,6 +5,7 @@
  * every point and damage to the books are tested in tests/host/large_test.c.
  */
 #include <arch.h>
+#include <console.h>
 #include <ktest.h>
 #include <large_object.h>
 #include <page_allocator.h>
@@ -56,6 +57,11 @@ expect_all_back(struct ktest *t)
 	expect_eq(t, mm_frames.frames_free, free_before);
 	expect_eq(t, large_check(), 0);
 	expect_eq(t, mm_check(), 0);
+}
+
+KTEST(large, console_command)
+{
+	expect_eq(t, console_execute("largeinfo"), 0);
 }
 
 /* ---- What they hold ---------------------------------------------------------------- */
