@@ -20,17 +20,19 @@
  *
  * RANGES lie in an ordered tree that knows its gaps (range_tree.h): the lowest gap that fits and
  * the object at an address are both found in one way down. Keys are offsets in the area.
+ * (Addresses as a resource with an allocator of its own: Bonwick and Adams, "Magazines and
+ * Vmem", USENIX 2001)
  *
- * LAZY FLUSH (Bonwick and Adams, "Magazines and Vmem", USENIX 2001, section 4.3.3, which defer
- * unmapping for the same reason). Every CPU may still have translations of an object that was
- * freed, and asking all CPUs to forget them costs thousands of instructions on each. So freed
- * objects wait until there are BATCH_OBJECTS of them or mm.large_batch bytes, and are flushed
+ * LAZY FLUSH. Every CPU may still have translations of an object that was freed, and asking all
+ * CPUs to forget them costs thousands of instructions on each. So freed objects wait until
+ * there are BATCH_OBJECTS of them or mm.large_batch bytes, and are flushed
  * together. Until then
  *	- their addresses stay taken: a CPU with an old translation would read and write
  *	  the old frame where the new object is;
  *	- their frames stay allocated: a CPU that uses a stale pointer, or one that fills its
  *	  cache ahead on its own account, would reach the frame of its next owner.
- * A shortage of frames or of addresses flushes at once and tries again.
+ * A shortage of frames or of addresses flushes at once and tries again. (Kumar et al., "LATR: Lazy
+ * Translation Coherence", ASPLOS 2018, do without interrupts altogether.)
  *
  *	         large_alloc()          large_free()            large_flush()
  *	  (none) -----------> MAKING --> LIVE --> DYING --> WAITING ---------> (none)

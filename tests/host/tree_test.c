@@ -83,7 +83,7 @@ model_erase(const struct thing *old)
 	memmove(sorted + i, sorted + i + 1, (nr_sorted - i) * sizeof(*sorted));
 }
 
-/* n nodes in a tree of height h: n >= F(h + 3) - 1, F of Fibonacci (Knuth, vol. 3, 6.2.3). */
+/* n nodes in a tree of height h: n >= F(h + 2) - 1, F of Fibonacci (Knuth, vol. 3, 6.2.3). */
 static unsigned
 max_height(size_t n)
 {
