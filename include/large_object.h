@@ -36,8 +36,9 @@ size_t large_size(const void *address);
 bool large_contains(const void *address);
 
 /*
- * Make all CPUs forget the objects freed so far, and free their frames and addresses. Returns how
- * many frames that were. For use when memory is short. From a thread with interrupts on.
+ * Make all CPUs forget the objects freed so far, and free their frames and addresses; what other
+ * CPUs are flushing is waited for. Returns how many frames became free. For use when memory is
+ * short. From a thread with interrupts on.
  */
 size_t large_flush(void);
 
