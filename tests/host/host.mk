@@ -21,7 +21,7 @@ HOST_TEST := $(HOST_BASE) kernel/lib/string.c kernel/lib/cmdline.c tests/host/ho
 	tests/host/threads_host.c tests/host/buddy_trace.c tests/host/trace_generate.c \
 	tests/host/memory_map_oracle.c $(wildcard tests/host/*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c tests/host/threads_host.c \
-	tests/host/buddy_threads_test.c tests/host/wait_test.c \
+	tests/host/buddy_threads_test.c tests/host/wait_test.c tests/host/pool_threads_test.c \
 	tests/host/main_threads.c
 HOST_FUZZ := $(HOST_BASE) tests/host/buddy_trace.c tests/host/memory_map_oracle.c
 FUZZ_TARGETS := fuzz_buddy fuzz_memory_map

@@ -13,21 +13,15 @@ extern const struct host_suite host_suite_buddy_check;
 extern const struct host_suite host_suite_memory_allocators;
 extern const struct host_suite host_suite_threads;
 extern const struct host_suite host_suite_wait;
+extern const struct host_suite host_suite_pools;
+extern const struct host_suite host_suite_pool_threads;
 extern const struct host_suite host_suite_mempool;
 extern const struct host_suite host_suite_mempool;
 
 const struct host_suite *const host_suites[] = {
-	&host_suite_string,
-	&host_suite_printf,
-	&host_suite_cmdline,
-	&host_suite_memory_map,
-	&host_suite_boot_allocator,
-	&host_suite_buddy,
-	&host_suite_buddy_misuse,
-	&host_suite_buddy_check,
-	&host_suite_memory_allocators,
-	&host_suite_threads,
-	&host_suite_wait,
-	&host_suite_mempool,
-	NULL,
+	&host_suite_string,	  &host_suite_printf,	      &host_suite_cmdline,
+	&host_suite_memory_map,	  &host_suite_boot_allocator, &host_suite_buddy,
+	&host_suite_buddy_misuse, &host_suite_buddy_check,    &host_suite_memory_allocators,
+	&host_suite_threads,	  &host_suite_wait,	      &host_suite_pools,
+	&host_suite_pool_threads, &host_suite_mempool,	      NULL,
 };

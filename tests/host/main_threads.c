@@ -4,9 +4,11 @@
 
 extern const struct host_suite host_suite_threads;
 extern const struct host_suite host_suite_wait;
+extern const struct host_suite host_suite_pool_threads;
 
 const struct host_suite *const host_suites[] = {
 	&host_suite_threads,
 	&host_suite_wait,
+	&host_suite_pool_threads,
 	NULL,
 };
