@@ -24,7 +24,7 @@ HOST_THREADS := $(HOST_BASE) tests/host/host.c tests/host/threads_host.c \
 	tests/host/buddy_threads_test.c tests/host/wait_test.c tests/host/pool_threads_test.c \
 	tests/host/main_threads.c
 HOST_FUZZ := $(HOST_BASE) tests/host/buddy_trace.c tests/host/memory_map_oracle.c
-FUZZ_TARGETS := fuzz_buddy fuzz_memory_map
+FUZZ_TARGETS := fuzz_buddy fuzz_memory_map fuzz_pool
 
 HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
 	-fno-omit-frame-pointer $(STARTER_WARNINGS)
