@@ -279,7 +279,8 @@ KTEST(mempool, first_come_first_served, .budget_ms = 10000)
 	tear_down(t);
 }
 
-#define ROUNDS 300
+#define ROUNDS	   50
+#define NR_LOADERS 6
 
 static unsigned may_hold; /* elements, each thread */
 
@@ -311,10 +312,10 @@ load(void *arg)
 static void
 run_load(struct ktest *t, void (*entry)(void *))
 {
-	struct thread *threads[8];
+	struct thread *threads[NR_LOADERS];
 
 	nr_wrong = 0;
-	sched_fuzz_ticks(3000, 50000, t->seed);
+	sched_fuzz_ticks(10000, 100000, t->seed);
 	for (unsigned i = 0; i < ARRAY_SIZE(threads); i++) {
 		threads[i] =
 		    thread_create("load", entry, (void *)(uintptr_t)prng_next(&t->prng), CPU_ANY);
@@ -329,7 +330,7 @@ run_load(struct ktest *t, void (*entry)(void *))
 /* param 0: two elements for all; 1: enough, nobody waits; 2: a source that fails now and then */
 KTEST(mempool, load, .budget_ms = 20000, .nr_params = 3)
 {
-	set_up(t, t->param == 1 ? 8 * 4 : 2);
+	set_up(t, t->param == 1 ? NR_LOADERS * 4 : 2);
 	may_hold = t->param == 1 ? 4 : 1;
 	if (t->param == 2) {
 		source.nr_left = FOREVER;
