@@ -194,7 +194,8 @@ kernel: $(KERNEL) ## the same: build/gcc-debug/kernel.elf, or what the settings 
 # $(call stamp,FILE,TEXT) makes FILE out of date if it does not hold TEXT.
 .PHONY: force
 stamp = $(if $(call differ,x$(call squeeze,$(file <$1)),x$(call squeeze,$2)),$(eval $1: force))
-squeeze = $(subst $(space),,$1)
+# (GNU make 4.3 sometimes leaves a file's last line end: strip takes it, too.)
+squeeze = $(subst $(space),,$(strip $1))
 differ = $(subst $1,,$2)$(subst $2,,$1)
 KCC_VERSION := $(shell $(KCC) --version 2>/dev/null | head -n 1)
 COMPILE_WITH = $(KCC_VERSION) $(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON)

@@ -24,31 +24,36 @@ FUZZ_SECONDS ?= 30
 host_here = $(filter-out $(LEFT_OUT),$(wildcard tests/host/$1))
 
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
-HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c)
+HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c \
+	tree.c range_tree.c)
 HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
 HOST_TEST := $(HOST_BASE) tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
-	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c) \
+	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c \
+		vm_host.c wait_host.c) \
 	$(addprefix tests/host/bench/,main.c traces.c foreign.c ikos_pages.c \
 		$(if $(filter mm/slab_allocator.c,$(HOST_MM)),ikos_objects.c))
 FUZZ_TARGETS := $(filter-out fuzz_main,$(basename $(notdir $(call host_here,fuzz/fuzz_*.c))))
 
 HOST_CFLAGS := -std=gnu11 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
-	-fno-omit-frame-pointer $(STARTER_WARNINGS)
+	$(STARTER_WARNINGS)
 HOST_INCLUDE := -Itests/host/include -Iinclude
+# For the backtraces of sanitizers.
+HOST_READABLE := -O1 -fno-omit-frame-pointer
 # Pages and links are computed from numbers that may be wrong, and are checked after that.
-HOST_ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-sanitize=pointer-overflow
+HOST_ASAN := $(HOST_READABLE) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-sanitize=pointer-overflow
 # string.c defines what the C library has as well: here it gets names of its own.
 HOST_RENAMED := memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr
 
 # What is built, each in $(HOST_O)/NAME: the compiler and its flags. One of the two with the
 # checks of debug kernels and one without, as both must work.
 HOST_COMPILERS := $(foreach c,gcc clang,$(if $(call tool,$c),$c))
-HOST_CC_gcc := gcc -O1 $(HOST_ASAN) -DIKOS_DEBUG
-HOST_CC_clang := clang -O1 $(HOST_ASAN)
-HOST_CC_threads := $(lastword $(HOST_COMPILERS)) -O1 -fsanitize=thread -DIKOS_DEBUG
-HOST_CC_fuzz := $(lastword $(HOST_COMPILERS)) -O1 $(HOST_ASAN)
+HOST_CC_gcc := gcc $(HOST_ASAN) -DIKOS_DEBUG
+HOST_CC_clang := clang $(HOST_ASAN)
+HOST_CC_threads := $(lastword $(HOST_COMPILERS)) $(HOST_READABLE) -fsanitize=thread -DIKOS_DEBUG
+HOST_CC_fuzz := $(lastword $(HOST_COMPILERS)) $(HOST_ASAN)
 # As release kernels are built.
 HOST_CC_bench := $(firstword $(HOST_COMPILERS)) -O2
 HOST_CC_bench-bare := $(HOST_CC_bench) -DHOST_INTERRUPTS=0

@@ -551,6 +551,22 @@ def test_counting(
     assert load("scripts/test-all").count(text, status) == counted
 
 
+def test_every_lab_is_graded_and_every_stage_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    test_all = load("scripts/test-all")
+    for name in ("lab1-buddy", "lab2-zones", "lab3-slab"):
+        (tmp_path / "labs" / name).mkdir(parents=True)
+    monkeypatch.setattr(test_all, "ROOT", tmp_path)
+    names = [step.name for step in test_all.steps(Path("build"))]
+    begin = names.index("build LAB=1")
+    assert names[begin : names.index("labs")] == [
+        "build LAB=1", "suites gcc-debug-lab1 --smp=4", "grade buddy",
+        "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones", "grade slab",
+    ]  # fmt: skip
+
+
 # ---- Boots ------------------------------------------------------------------------------------
 
 BOOTED = "IKOS\nboot: 4 CPUs, 250 MiB usable, 9 thousand cycles\nok 1 paging\n"
