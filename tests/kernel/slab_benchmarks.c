@@ -93,7 +93,7 @@ measure_cache(unsigned size)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- kmalloc ------------------------------------------------------------------------------ */
+/* ---- kmalloc ----------------------------------------------------------------------------- */
 
 static void
 measure_kmalloc(unsigned size)
