@@ -159,8 +159,7 @@ find_freed_damage(const struct kmem_cache *cache, const void *object)
 	return find_other(object, record_of(object)->size, FILL_FREED);
 }
 
-/* ---- Reports ----------------------------------------------------------------------------------
- */
+/* ---- Reports ----------------------------------------------------------------------------- */
 
 static void
 print_site(const char *what, uintptr_t site, uint64_t cycles, unsigned cpu)

@@ -553,7 +553,7 @@ clear_object(const struct kmem_cache *cache, void *object)
 	return memset(object, 0, cache->size);
 }
 
-void *
+__attribute__((noinline)) void *
 cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 {
 	void *object;
@@ -572,7 +572,7 @@ cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	return object;
 }
 
-void
+__attribute__((noinline)) void
 cache_free_slow(struct kmem_cache *cache, void *object)
 {
 	if (cache->flags & SLAB_PROTECTED)
