@@ -77,7 +77,7 @@ slab_init(void)
 	kmalloc_init();
 }
 
-/* ---- Making one --------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------- */
 
 /* A magazine should not tie up too much memory, nor be too short to be worth it. */
 static uint32_t

@@ -66,7 +66,7 @@ is_filled(const void *object, int byte, size_t size)
 	return true;
 }
 
-/* ---- Caches --------------------------------------------------------------------------------- */
+/* ---- Caches ------------------------------------------------------------------------------ */
 
 #define HELD   300
 #define ROUNDS 3000
@@ -265,8 +265,7 @@ KTEST(heap, like_caches_are_one)
 	kmem_cache_destroy(checked);
 }
 
-/* ---- Destroying and shrinking
- * --------------------------------------------------------------------- */
+/* ---- Destroying and shrinking ------------------------------------------------------------ */
 
 KTEST(heap, destroy_waits_for_objects)
 {
@@ -332,8 +331,7 @@ KTEST(heap, reclaim_takes_what_is_free)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- The layout of slabs
- * ---------------------------------------------------------------------------- */
+/* ---- The layout of slabs ----------------------------------------------------------------- */
 
 /* Objects are inside their slab, apart from each other and from the header. */
 KTEST(heap, layouts_are_sound)
@@ -404,8 +402,7 @@ KTEST(heap, slabs_are_coloured)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- Many CPUs
- * ----------------------------------------------------------------------------------------- */
+/* ---- Many CPUs --------------------------------------------------------------------------- */
 
 #define WORKERS	 8
 #define EXCHANGE 64
@@ -494,8 +491,7 @@ KTEST(heap, cpus_have_magazines_of_their_own, .min_cpus = 2)
 	kmem_cache_destroy(market.cache);
 }
 
-/* ---- The kernel's own
- * ------------------------------------------------------------------------------------ */
+/* ---- The kernel's own -------------------------------------------------------------------- */
 
 static void
 nothing(void *arg)
