@@ -94,7 +94,8 @@ print-files:
 # starter/labN.mk, which is in starters only, sets EDITABLE_LABn: the files that may be changed.
 include $(wildcard starter/lab*.mk)
 ifneq ($(strip $(REF)),)
-REF_LABS := $(sort $(foreach word,$(subst $(comma),$(space),$(REF)),$(or $(call lab_number,$(word)),?)))
+REF_LABS := $(sort $(foreach word,$(subst $(comma),$(space),$(REF)),$(or \
+	$(call lab_number,$(word)),?)))
 LABS_BEFORE := $(filter-out $(LAB_NUMBER),$(LABS_IN))
 ifneq ($(filter-out $(LABS_BEFORE),$(REF_LABS)),)
 $(error REF=$(REF): $(if $(LABS_BEFORE),use labs before lab $(LAB_NUMBER): $(subst \

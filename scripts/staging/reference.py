@@ -81,7 +81,8 @@ def _check(reference: Reference) -> None:
             if not pattern.startswith("handouts/") and not any(
                 fnmatchcase(path, pattern) for path in reference.files
             ):
-                raise StageError(f"Makefile: {pattern}, which comes with lab {lab.number}, is not there")
+                what = f"{pattern}, which comes with lab {lab.number}, is not there"
+                raise StageError(f"Makefile: {what}")
 
 
 def _file(root: Path, name: str) -> File:

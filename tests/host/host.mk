@@ -16,7 +16,8 @@ HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
 HOST_LIB := kernel/lib/printf.c kernel/lib/lockdep.c
 HOST_BASE := $(HOST_MM) $(HOST_LIB) tests/host/arch_host.c tests/host/calls_host.c \
 	tests/host/buddy_model.c
-HOST_TEST := $(filter-out $(LEFT_OUT),$(HOST_BASE) kernel/lib/string.c kernel/lib/cmdline.c tests/host/host.c \
+HOST_TEST := $(filter-out $(LEFT_OUT),$(HOST_BASE) \
+	kernel/lib/string.c kernel/lib/cmdline.c tests/host/host.c \
 	tests/host/threads_host.c tests/host/buddy_trace.c tests/host/trace_generate.c \
 	tests/host/memory_map_oracle.c $(wildcard tests/host/*_test.c))
 HOST_THREADS := $(filter-out $(LEFT_OUT),$(HOST_BASE) tests/host/host.c \

@@ -286,7 +286,8 @@ def starter(tree: Path) -> Path:
     """A starter of lab 2: of lab 1 there are objects too, and the student's file is broken."""
     add(tree, LATER | {"mm/frames.h": "", "starter/lab1.mk": "EDITABLE_LAB1 := mm/frames.c\n"})
     source = tree / "mm/frames.c"
-    source.write_text("#include <types.h>\nint reference_was_here(void) { return 1; }\n" + source.read_text())
+    more = "#include <types.h>\nint reference_was_here(void) { return 1; }\n"
+    source.write_text(more + source.read_text())
     for flavor in ("debug", "release"):
         folder = f"build/gcc-{flavor}"
         ending = "" if flavor == "debug" else "-release"
