@@ -871,5 +871,10 @@ def test_the_real_labs_can_be_staged() -> None:
         for exercise in lab.exercises:
             text = files[exercise.file].content.decode()
             assert text.count(f'lab_todo({lab.number}, "{exercise.todo}");') == 1
+        hidden = starter.solutions(source, source.labs[lab.number - 1 :])
+        leaks.check_files(hidden, files)
         for name in files:
             assert not name.startswith(("scripts/stag", ".ci/"))
+    branches = [starter.for_course(source, lab) for lab in source.labs]
+    for earlier, later in zip(branches, branches[1:]):
+        assert earlier.items() < later.items()
