@@ -72,16 +72,23 @@ LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 
 # Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
-MM_LAB2 :=
-MM_BEFORE_LAB2 :=
-MM_LAB3 :=
-MM_BEFORE_LAB3 :=
+MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.c reclaim.c \
+	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
+	zone_validator.c
+MM_BEFORE_LAB2 := page_allocator.c
+MM_LAB3 := bump_arena.c element_set.c fixed_pool.c heap_guard.c heap_protection.c kmalloc.c \
+	large_console.c large_object.c memory_pool.c memory_pool_check.c percpu_pool.c \
+	pool_console.c pool_manager.c slab_allocator.c slab_cache.c slab_console.c \
+	slab_statistics.c
+MM_BEFORE_LAB3 := naive_objects.c
 
 # What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
-FILES_LAB2 :=
-FILES_LAB3 :=
+FILES_LAB2 := include/zone.h include/reclaim.h
+FILES_LAB3 := include/large_object.h tests/kernel/heap_% tests/kernel/kmalloc_% \
+	tests/kernel/large_% tests/kernel/slab_% tests/host/heap_% tests/host/large% \
+	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_slab.c
 
 .PHONY: print-files
 print-files:

@@ -38,6 +38,12 @@ struct buddy {
 	struct fault_injector faults;	  /* (b) makes requests fail, for tests */
 	const char *name;		  /* (c) */
 	pfn_t first, end;		  /* (c) spans [first, end), holes and all */
+	/*
+	 * Where several share a span: the owner of each largest block of it, and which one this
+	 * allocator is. NULL: all blocks are its own. Only checkers need to know.
+	 */
+	const uint8_t *block_owner; /* (c) */
+	uint8_t owner;		    /* (c) */
 };
 
 /*

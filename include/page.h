@@ -40,9 +40,8 @@ struct page {
 	uint64_t owner;	       /* the owner's while PAGE_ALLOCATED; no allocator touches it */
 	uint8_t state;	       /* (b) enum page_state */
 	uint8_t order;	       /* (b) of the block, meaningful in its head only */
-	uint8_t zone;	       /* (c) enum zone_type of the zone that the frame lies in */
-	uint8_t mobility;      /* (z) enum mobility of the page block that the frame lies in */
-	uint8_t lent;	       /* (z) order + 1 while a caller has the block it heads, else 0 */
+	uint8_t group;	       /* (z) number of the page group that the frame is in: see zone.h */
+	uint8_t lent;	       /* not 0 while a caller has the block it heads: see zone.h */
 	uint8_t use;	       /* the owner's: enum page_use */
 };
 

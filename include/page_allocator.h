@@ -1,14 +1,48 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocator of the machine's frames, behind alloc_pages(): mm/page_allocator.c. */
+/*
+ * What is behind alloc_pages(): the machine's own allocator of frames. One buddy allocator over
+ * all of memory in a kernel of lab 1 (mm/page_allocator.c), zones from lab 2 on
+ * (mm/node_allocator.c).
+ */
 #ifndef IKOS_PAGE_ALLOCATOR_H
 #define IKOS_PAGE_ALLOCATOR_H
 
 #include <allocators.h>
 #include <memory_advanced.h>
 
-extern struct buddy mm_frames;
-
-/* Make mm_frames for frames of [0, end) and give it what the boot allocator has left. */
+/* Make it for frames of [0, end), and give it what the boot allocator has left. */
 void page_allocator_init(pfn_t end);
+
+/* Sums over all of it. */
+struct page_totals {
+	uint64_t managed, free; /* frames */
+	uint64_t peak;		/* most frames that were not free at one time */
+	uint64_t allocated;	/* frames given out, ever */
+	uint64_t requests, failed;
+};
+
+void page_allocator_totals(struct page_totals *totals);
+
+/* Frames that are free, in all. */
+static inline size_t
+page_allocator_nr_free(void)
+{
+	struct page_totals totals;
+
+	page_allocator_totals(&totals);
+	return totals.free;
+}
+
+/* Its buddy allocators, [0, n): NULL for n. Which frames each has, it says itself. */
+struct buddy *page_allocator_buddy(unsigned i);
+
+/* Make one request in every fail, chosen by the seed; 0: none. */
+void page_allocator_set_faults(uint64_t every, uint64_t seed);
+
+/* How many have failed for that reason since then. */
+uint64_t page_allocator_nr_faults(void);
+
+/* Recompute its state and compare. Returns the number of contradictions. */
+unsigned page_allocator_check(void) __must_check;
 
 #endif

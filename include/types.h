@@ -39,6 +39,20 @@ typedef uint64_t pfn_t;	  /* page frame number: paddr_t >> PAGE_SHIFT */
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * The same pointer; but the compiler keeps it in a register, and does not work out the address
+ * anew for each field that is used.
+ */
+static inline void *
+computed(void *pointer)
+{
+	__asm__("" : "+r"(pointer));
+	return pointer;
+}
+
+/* Inline all that the function calls: for hot paths made of small functions. */
+#define __flatten __attribute__((flatten))
+
 #define __must_check   __attribute__((warn_unused_result))
 #define __format(f, a) __attribute__((format(printf, f, a)))
 

@@ -6,6 +6,7 @@
 #include <memory_advanced.h>
 #include <page_allocator.h>
 #include <page_frame.h>
+#include <slab.h>
 #include <string.h>
 
 void
@@ -13,30 +14,27 @@ mm_init(const struct memory_map *map)
 {
 	page_frame_init(map);
 	page_allocator_init(page_frame_end());
+	slab_init();
 }
 
 void
 get_memory_stats(memory_stats_t *stats)
 {
-	irqflags_t flags = spin_lock_irqsave(&mm_frames.lock);
-	const struct buddy_stats *frames = &mm_frames.stats;
+	struct page_totals totals;
 
+	page_allocator_totals(&totals);
 	memset(stats, 0, sizeof(*stats));
-	stats->total_memory = mm_frames.frames_managed * PAGE_SIZE;
-	stats->free_memory = mm_frames.frames_free * PAGE_SIZE;
+	stats->total_memory = totals.managed * PAGE_SIZE;
+	stats->free_memory = totals.free * PAGE_SIZE;
 	stats->used_memory = stats->total_memory - stats->free_memory;
-	stats->failed_allocations = frames->nr_failed;
-	stats->total_allocations = frames->nr_failed;
-	for (unsigned order = 0; order < NR_ORDERS; order++) {
-		stats->total_allocations += frames->nr_alloc[order];
-		stats->allocation_size_total += frames->nr_alloc[order] * (PAGE_SIZE << order);
-	}
-	stats->allocation_size_peak = frames->frames_peak * PAGE_SIZE;
-	spin_unlock_irqrestore(&mm_frames.lock, flags);
+	stats->total_allocations = totals.requests;
+	stats->failed_allocations = totals.failed;
+	stats->allocation_size_total = totals.allocated * PAGE_SIZE;
+	stats->allocation_size_peak = totals.peak * PAGE_SIZE;
 }
 
 unsigned
 mm_check(void)
 {
-	return buddy_check(&mm_frames);
+	return page_allocator_check() + slab_check_all();
 }

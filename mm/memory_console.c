@@ -29,29 +29,44 @@ meminfo(int argc, char **argv)
 }
 CONSOLE_COMMAND(meminfo, "meminfo", "", "how much memory there is, is free, was used", meminfo);
 
+/* The free blocks of one buddy allocator. */
 static void
-buddyinfo(int argc, char **argv)
+print_buddy(struct buddy *buddy)
 {
 	size_t nr_free[NR_ORDERS];
 	irqflags_t flags;
 
-	(void)argc;
-	(void)argv;
 	/* Copied under the lock, printed without it: the console is slow. */
-	flags = spin_lock_irqsave(&mm_frames.lock);
+	flags = spin_lock_irqsave(&buddy->lock);
 	for (unsigned order = 0; order < NR_ORDERS; order++)
-		nr_free[order] = mm_frames.area[order].nr_free;
-	spin_unlock_irqrestore(&mm_frames.lock, flags);
+		nr_free[order] = buddy->area[order].nr_free;
+	spin_unlock_irqrestore(&buddy->lock, flags);
 
 	kprintf("order         frames   free blocks   unusable   index\n");
 	for (unsigned order = 0; order < NR_ORDERS; order++) {
-		unsigned unusable = buddy_unusable(&mm_frames, order);
-		int index = buddy_fragmentation_index(&mm_frames, order);
+		unsigned unusable = buddy_unusable(buddy, order);
+		int index = buddy_fragmentation_index(buddy, order);
 
 		kprintf("%5u   %12lu  %12lu      %u.%03u  %s%d.%03d\n", order, 1ul << order,
 			(unsigned long)nr_free[order], unusable / 1000, unusable % 1000,
 			index < 0 ? "-" : " ", (index < 0 ? -index : index) / 1000,
 			(index < 0 ? -index : index) % 1000);
+	}
+}
+
+static void
+buddyinfo(int argc, char **argv)
+{
+	struct buddy *buddy;
+
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; (buddy = page_allocator_buddy(i)) != NULL; i++) {
+		if (page_allocator_buddy(1) && buddy->frames_managed == 0)
+			continue;
+		kprintf("%s: %lu of %lu frames free\n", buddy->name,
+			(unsigned long)buddy->frames_free, (unsigned long)buddy->frames_managed);
+		print_buddy(buddy);
 	}
 }
 CONSOLE_COMMAND(buddyinfo, "buddyinfo", "", "free blocks by order, and fragmentation", buddyinfo);

@@ -93,12 +93,25 @@ census_block(struct census *census, pfn_t pfn, pfn_t end)
 	return size;
 }
 
+/* Is the largest block that holds a frame another allocator's, of those that share the span? */
+static bool
+is_anothers(const struct buddy *buddy, pfn_t pfn)
+{
+	return buddy->block_owner &&
+	       buddy->block_owner[(pfn - buddy->first) >> MAX_ORDER] != buddy->owner;
+}
+
 /* Walk the frames [pfn, end), which all have pages. */
 static void
-census_frames(struct census *census, pfn_t pfn, pfn_t end)
+census_frames(const struct buddy *buddy, struct census *census, pfn_t pfn, pfn_t end)
 {
 	while (pfn < end) {
 		unsigned state = pfn_to_page(pfn)->state;
+
+		if (is_anothers(buddy, pfn)) {
+			pfn = ALIGN_DOWN(pfn, MAX_ORDER_FRAMES) + MAX_ORDER_FRAMES;
+			continue;
+		}
 
 		if (state == PAGE_FREE || state == PAGE_ALLOCATED) {
 			pfn += census_block(census, pfn, end);
@@ -172,7 +185,7 @@ buddy_check_locked(struct buddy *buddy)
 
 	assert_held(&buddy->lock);
 	while (part.first < part.end && part.first < buddy->end) {
-		census_frames(&census, part.first, MIN(part.end, buddy->end));
+		census_frames(buddy, &census, part.first, MIN(part.end, buddy->end));
 		part = page_frame_next(part.end);
 	}
 	for (unsigned order = 0; order < NR_ORDERS; order++)

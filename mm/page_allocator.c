@@ -2,9 +2,9 @@
 /*
  * The machine's frames: one buddy allocator over all of memory, behind alloc_pages().
  *
- * A buddy allocator is an object (tests make many); this file makes the one that the
- * kernel lives on, fills it with what the boot allocator has left, and adds what belongs to
- * a request rather than to a block: flags.
+ * This is how a kernel of lab 1 does without zones. A buddy allocator is an object (tests make
+ * many); this file makes the one that the kernel lives on, fills it with what the boot allocator
+ * has left, and adds what belongs to a request rather than to a block: flags.
  */
 #include <arch.h>
 #include <boot_allocator.h>
@@ -13,7 +13,7 @@
 #include <page_allocator.h>
 #include <page_frame.h>
 
-struct buddy mm_frames;
+static struct buddy mm_frames;
 
 static uint64_t fail_every;
 TUNABLE(fail_every, "mm.fail_every", 0, UINT64_MAX,
@@ -67,6 +67,13 @@ alloc_pages(gfp_t gfp_mask, unsigned int order)
 	return page;
 }
 
+struct page *
+alloc_pages_node(int nid, gfp_t gfp_mask, unsigned int order)
+{
+	ASSERT_EQ(nid, 0);
+	return alloc_pages(gfp_mask, order);
+}
+
 void
 __free_pages(struct page *page, unsigned int order)
 {
@@ -103,4 +110,53 @@ void
 free_contig_range(pfn_t first, pfn_t end)
 {
 	buddy_free_range(&mm_frames, first, end);
+}
+
+/* ---- What is known of it ---------------------------------------------------------- */
+
+void
+page_allocator_totals(struct page_totals *totals)
+{
+	irqflags_t flags = spin_lock_irqsave(&mm_frames.lock);
+	const struct buddy_stats *stats = &mm_frames.stats;
+
+	*totals = (struct page_totals){
+		.managed = mm_frames.frames_managed,
+		.free = mm_frames.frames_free,
+		.peak = stats->frames_peak,
+		.requests = stats->nr_failed,
+		.failed = stats->nr_failed,
+	};
+	for (unsigned order = 0; order < NR_ORDERS; order++) {
+		totals->requests += stats->nr_alloc[order];
+		totals->allocated += stats->nr_alloc[order] << order;
+	}
+	spin_unlock_irqrestore(&mm_frames.lock, flags);
+}
+
+struct buddy *
+page_allocator_buddy(unsigned i)
+{
+	return i == 0 ? &mm_frames : NULL;
+}
+
+void
+page_allocator_set_faults(uint64_t every, uint64_t seed)
+{
+	irqflags_t flags = spin_lock_irqsave(&mm_frames.lock);
+
+	fault_set(&mm_frames.faults, every, seed);
+	spin_unlock_irqrestore(&mm_frames.lock, flags);
+}
+
+uint64_t
+page_allocator_nr_faults(void)
+{
+	return mm_frames.faults.nr_injected;
+}
+
+unsigned
+page_allocator_check(void)
+{
+	return buddy_check(&mm_frames);
 }

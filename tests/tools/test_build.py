@@ -123,6 +123,17 @@ def test_other_flags_rebuild(tree: Path) -> None:
     assert built(make(tree, "WERROR=0")) == set()
 
 
+def test_the_host_build_rebuilds_what_changed(tree: Path) -> None:
+    (tree / "tests/host").mkdir(parents=True)
+    shutil.copy(ROOT / "tests/host/host.mk", tree / "tests/host")
+    names = ("gcc", "clang", "threads", "fuzz")
+    objects = [f"build/host/{name}/mm/frames.o" for name in names]
+    everything = {f"CC mm/frames.c ({name})" for name in names}
+    assert built(make(tree, *objects)) == everything
+    assert not built(make(tree, *objects)) & everything
+    assert built(make(tree, *objects, "WERROR=0")) == everything
+
+
 def test_the_kernel_command_line_is_in_the_image(tree: Path) -> None:
     (tree / "scripts/mkiso").write_text('#!/bin/sh\necho "$3" >"$2"\n')
     (tree / "scripts/mkiso").chmod(0o755)

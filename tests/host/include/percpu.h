@@ -34,6 +34,12 @@ extern unsigned nr_cpus;
 static inline unsigned
 cpu_id(void)
 {
+	return (unsigned)arch_cpu_id();
+}
+
+static inline size_t
+cpu_index(void)
+{
 	return arch_cpu_id();
 }
 
