@@ -277,7 +277,8 @@ def test_host_tests_are_of_the_lab_too(tree: Path) -> None:
     add(tree, LATER)
     (tree / "tests/host").mkdir()
     shutil.copy(ROOT / "tests/host/host.mk", tree / "tests/host")
-    add(tree, {f"tests/host/{name}_test.c": "" for name in ("frames", "zones")})
+    names = ("frames_test.c", "zones_test.c", "fuzz/fuzz_buddy.c")
+    add(tree, {f"tests/host/{name}": "" for name in names})
     lists = [*LISTS[:-1], "FILES_LAB2=tests/host/zones_% tests/host/fuzz/fuzz_buddy.c"]
 
     def asked(variable: str, *words: str) -> list[str]:
@@ -559,7 +560,7 @@ def test_every_lab_is_graded_and_every_stage_is_tested(
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     test_all = load("scripts/test-all")
     for name in ("lab1-buddy", "lab2-zones", "lab3-slab"):
-        (tmp_path / "labs" / name).mkdir(parents=True)
+        add(tmp_path, {f"labs/{name}/lab.toml": ""})
     monkeypatch.setattr(test_all, "ROOT", tmp_path)
     names = [step.name for step in test_all.steps(Path("build"))]
     begin = names.index("build LAB=1")

@@ -397,6 +397,20 @@ def test_what_comes_with_a_lab_must_be_so(
     assert says in str(caught.value)
 
 
+def test_a_lab_that_is_not_finished_is_in_no_starter(tree: Path) -> None:
+    path = tree / "labs/lab4-fourth/tests/lab.h"
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    change(tree, "Makefile", "3 mm/more.c", "3 mm/more.c\\n4 mm/four.c")
+    (tree / "mm/four.c").write_text("")
+    commit(tree)
+    source = read(tree)
+    assert len(source.labs) == 3
+    last = starter.for_course(source, source.labs[-1])
+    assert "mm/three.c" in last
+    assert not {"mm/four.c", "labs/lab4-fourth/tests/lab.h"} & set(last)
+
+
 def test_a_later_lab_only_adds_files(tree: Path) -> None:
     source = read(tree)
     starters = [starter.for_course(source, lab) for lab in source.labs]
