@@ -411,6 +411,16 @@ def test_a_lab_that_is_not_finished_is_in_no_starter(tree: Path) -> None:
     assert not {"mm/four.c", "labs/lab4-fourth/tests/lab.h"} & set(last)
 
 
+def test_a_header_that_nothing_includes(tree: Path) -> None:
+    change(tree, "mm/two.c", "int\ntwice", '#include <sub/two.h>\n\nint\ntwice')
+    (tree / "mm/inner.h").write_text("")
+    change(tree, "include/two.h", "int twice", '# include "inner.h"\nint twice')
+    commit(tree)
+    source = read(tree)
+    idle = [starter.idle_headers(starter.for_course(source, lab)) for lab in source.labs]
+    assert idle == [["mm/inner.h"], [], []]
+
+
 def test_a_later_lab_only_adds_files(tree: Path) -> None:
     source = read(tree)
     starters = [starter.for_course(source, lab) for lab in source.labs]
