@@ -86,7 +86,7 @@ MM_BEFORE_LAB3 := naive_objects.c
 # What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
-FILES_LAB2 := include/zone.h include/reclaim.h
+FILES_LAB2 := include/zone.h include/reclaim.h handouts/figures/zones-%.svg
 FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_pool_internal.h \
 	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
 	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% \
