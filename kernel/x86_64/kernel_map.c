@@ -9,6 +9,7 @@
  *	              memory the firmware reserved      read (tables may lie there)
  *	              kernel text and read-only data    read
  *	stacks        see kstack.c                      read, write; guards unmapped
+ *	large, kmap   see vm_area.c                     read, write; guards unmapped
  *	device regs   map_mmio()                        read, write, uncached
  *	memmap        arch_map_boot_memory()            read, write
  *	kernel image  text                              read, execute
@@ -20,9 +21,9 @@
  * there faults rather than reach a device. It uses the largest pages that fit: a large
  * machine costs one entry a GiB where the processor has 1 GiB pages, else one per 2 MiB.
  *
- * Tables come from the boot allocator and are never freed. After boot no table is added:
- * the areas that change later (stacks, device registers, the identity page that APs start
- * on) got theirs at boot.
+ * Tables come from the boot allocator and are never freed. After boot no table is added here:
+ * the areas that change later (stacks, device registers, kmap, the identity page that APs start
+ * on) got theirs at boot. Only vm_area.c adds some, below the entries made here for it.
  *
  * Locking: boot is single-threaded; mmio_lock guards the device window.
  */
@@ -216,6 +217,9 @@ kernel_map_init(const struct memory_map *map)
 	map_image();
 	kstack_init();
 	kernel_map_tables(MMIO_BASE, MMIO_SIZE);
+	kernel_map_tables(KMAP_BASE, KMAP_PAGES * PAGE_SIZE);
+	for (uintptr_t at = LARGE_BASE; at < LARGE_END; at += 1ul << SHIFT_TOP)
+		(void)entry_of(at, SHIFT_1G);
 	identity_ptes = kernel_map_entry(0);
 	identity_entry = pml4[0];
 	pml4[0] = 0;

@@ -8,6 +8,7 @@
  *
  * A panic goes back to the host_try() that runs, if there is one in this thread.
  */
+#define _GNU_SOURCE /* memfd_create() */
 #include "host.h"
 
 #include <arch.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define HOST_PAGE	4096ul
 #define MEMMAP_SIZE	(HOST_FRAMES * sizeof(struct page))
@@ -28,6 +30,7 @@
 
 struct page *host_memmap;
 uintptr_t host_direct_map;
+int host_memory_file;
 _Thread_local unsigned host_cpu_id;
 _Thread_local bool host_irqs_off;
 
@@ -41,11 +44,12 @@ static size_t backed_first, backed_end; /* no page outside [first, end) is backe
 static bool capturing;
 static _Thread_local sigjmp_buf *volatile try_target;
 
+/* file -1: memory of its own. */
 static void *
-reserve(size_t size, int protection)
+reserve(size_t size, int protection, int file)
 {
-	void *area =
-	    mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	int sharing = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	void *area = mmap(NULL, size, protection, sharing | MAP_NORESERVE, file, 0);
 
 	if (area == MAP_FAILED) {
 		fprintf(stderr, "cannot reserve %zu MiB of address space: check ulimit -v\n",
@@ -87,8 +91,15 @@ reserve_memory(void)
 	/* Without the checks of debug kernels there may be no such variable. */
 	for (unsigned cpu = 0; percpu_size > 0 && cpu < MAX_CPUS; cpu++)
 		memcpy(host_percpu[cpu], __start_percpu, percpu_size);
-	host_memmap = reserve(MEMMAP_SIZE, PROT_NONE);
-	host_direct_map = (uintptr_t)reserve(HOST_FRAMES << PAGE_SHIFT, PROT_READ | PROT_WRITE);
+	host_memmap = reserve(MEMMAP_SIZE, PROT_NONE, -1);
+	host_memory_file = memfd_create("memory", MFD_CLOEXEC);
+	if (host_memory_file < 0 || ftruncate(host_memory_file, HOST_FRAMES << PAGE_SHIFT) != 0) {
+		perror("cannot make a file of the machine's memory");
+		exit(2);
+	}
+	host_direct_map =
+	    (uintptr_t)reserve(HOST_FRAMES << PAGE_SHIFT, PROT_READ | PROT_WRITE, host_memory_file);
+	host_vm_area = (uintptr_t)reserve(LARGE_SIZE + KMAP_PAGES * PAGE_SIZE, PROT_NONE, -1);
 }
 
 uint64_t

@@ -86,6 +86,21 @@ extern char host_output[16384];
 /* Take the backing of all memmap away: the next test starts with no page at all. */
 void host_memmap_reset(void);
 
+/* The machine's memory, as a file. */
+extern int host_memory_file;
+
+/* Unmap all that arch_vm_map() mapped, and forget its tables: their frames are not freed. */
+void host_vm_reset(void);
+
+/*
+ * Start the whole memory manager on a machine with size bytes of memory, and nothing mapped by
+ * arch_vm_map(). Returns how many frames are free.
+ */
+size_t host_start_machine(uint64_t size);
+
+/* How often arch_vm_flush() was called. */
+extern unsigned long host_vm_flushes;
+
 /* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
 

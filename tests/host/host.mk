@@ -13,16 +13,16 @@ FUZZ_SECONDS ?= 30
 
 # What is compiled: the memory manager, and the parts of the kernel's library that it needs.
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
-HOST_LIB := kernel/lib/printf.c kernel/lib/lockdep.c
+HOST_LIB := kernel/lib/printf.c kernel/lib/lockdep.c kernel/lib/tree.c kernel/lib/range_tree.c
 HOST_BASE := $(HOST_MM) $(HOST_LIB) tests/host/arch_host.c tests/host/calls_host.c \
-	tests/host/buddy_model.c
+	tests/host/vm_host.c tests/host/machine_host.c tests/host/buddy_model.c
 HOST_TEST := $(HOST_BASE) kernel/lib/string.c kernel/lib/cmdline.c tests/host/host.c \
 	tests/host/threads_host.c tests/host/buddy_trace.c tests/host/trace_generate.c \
 	tests/host/memory_map_oracle.c $(wildcard tests/host/*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c tests/host/threads_host.c \
-	tests/host/buddy_threads_test.c tests/host/main_threads.c
+	tests/host/buddy_threads_test.c tests/host/large_threads_test.c tests/host/main_threads.c
 HOST_FUZZ := $(HOST_BASE) tests/host/buddy_trace.c tests/host/memory_map_oracle.c
-FUZZ_TARGETS := fuzz_buddy fuzz_memory_map
+FUZZ_TARGETS := fuzz_buddy fuzz_memory_map fuzz_range_tree fuzz_large
 
 HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) \
 	-fno-omit-frame-pointer $(STARTER_WARNINGS)

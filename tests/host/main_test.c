@@ -11,7 +11,10 @@ extern const struct host_suite host_suite_buddy;
 extern const struct host_suite host_suite_buddy_misuse;
 extern const struct host_suite host_suite_buddy_check;
 extern const struct host_suite host_suite_memory_allocators;
+extern const struct host_suite host_suite_tree;
+extern const struct host_suite host_suite_large;
 extern const struct host_suite host_suite_threads;
+extern const struct host_suite host_suite_large_threads;
 
 const struct host_suite *const host_suites[] = {
 	&host_suite_string,
@@ -23,6 +26,9 @@ const struct host_suite *const host_suites[] = {
 	&host_suite_buddy_misuse,
 	&host_suite_buddy_check,
 	&host_suite_memory_allocators,
+	&host_suite_tree,
+	&host_suite_large,
 	&host_suite_threads,
+	&host_suite_large_threads,
 	NULL,
 };
