@@ -21,6 +21,7 @@ endif
 
 empty :=
 space := $(empty) $(empty)
+comma := ,
 
 # ---- Settings: make NAME=VALUE -------------------------------------------------
 #   O=build            directory for everything that is built
@@ -29,6 +30,7 @@ space := $(empty) $(empty)
 #   FLAVOR=debug       debug (with the checks of IKOS_DEBUG) or release
 #   OPT=2              optimisation, as in -O2; OPT=g is easier to follow in a debugger
 #   LAB=               build only labs 1 to this one: a number or a name
+#   REF=               labs before that one to take from ref/, in place of your files: REF=1,2
 #   WERROR=1           0: warnings do not stop the build
 #   V=0                1: show the commands
 O ?= build
@@ -71,10 +73,44 @@ LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 # Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
 MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.c reclaim.c \
-	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c zone_validator.c
+	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
+	zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
 MM_LAB3 :=
 MM_BEFORE_LAB3 :=
+
+# What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
+# which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
+# Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
+FILES_LAB2 :=
+FILES_LAB3 :=
+
+.PHONY: print-files
+print-files:
+	@printf '%s\n' $(foreach n,$(LAB_NUMBERS),$(foreach f,$(addprefix mm/,$(MM_LAB$n)) \
+		$(FILES_LAB$n),'$n $f'))
+
+# The labs that are taken from the reference, as objects: ref/labN.a holds what is compiled of
+# the files that a student writes in lab n, ref/labN-release.a the same for FLAVOR=release.
+# Beside each, a file .abi says what it must be linked with: see scripts/check-ref.
+# starter/labN.mk, which is in starters only, sets EDITABLE_LABn: the files that may be changed.
+include $(wildcard starter/lab*.mk)
+ifneq ($(strip $(REF)),)
+REF_LABS := $(sort $(foreach word,$(subst $(comma),$(space),$(REF)),$(or $(call lab_number,$(word)),?)))
+LABS_BEFORE := $(filter-out $(LAB_NUMBER),$(LABS_IN))
+ifneq ($(filter-out $(LABS_BEFORE),$(REF_LABS)),)
+$(error REF=$(REF): $(if $(LABS_BEFORE),use labs before lab $(LAB_NUMBER): $(subst \
+	$(space),$(comma),$(LABS_BEFORE)),there is no lab before lab $(LAB_NUMBER)))
+endif
+REF_ARCHIVES := $(foreach n,$(REF_LABS),ref/lab$n$(if $(filter release,$(FLAVOR)),-release).a)
+REF_SOURCES := $(foreach n,$(REF_LABS),$(EDITABLE_LAB$n))
+REF_NEEDED := $(REF_ARCHIVES) $(REF_LABS:%=starter/lab%.mk)
+REF_MISSING := $(firstword $(filter-out $(wildcard $(REF_NEEDED)),$(REF_NEEDED)))
+ifneq ($(REF_MISSING),)
+$(error REF=$(REF): there is no $(REF_MISSING) here: your course has not published that)
+endif
+REF_SUFFIX := -ref$(subst $(space),,$(REF_LABS))
+endif
 
 # ---- Toolchain ---------------------------------------------------------------------
 ifeq ($(filter debug release,$(FLAVOR)),)
@@ -101,7 +137,7 @@ PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 
 B := $(O)/$(CC_NAME)-$(FLAVOR)$(if $(filter-out 2,$(OPT)),-O$(OPT))$(if \
 	$(filter-out $(LAST_LAB),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
-KERNEL := $(B)/kernel.elf
+KERNEL := $(B)/kernel$(REF_SUFFIX).elf
 
 # ---- Flags -------------------------------------------------------------------------
 KCPPFLAGS := -Iinclude -Ikernel/x86_64/include $(if $(filter debug,$(FLAVOR)),-DIKOS_DEBUG)
@@ -115,16 +151,31 @@ KCFLAGS := -std=gnu11 -O$(OPT) -Wall -Wextra -ffreestanding -fno-pie -mcmodel=ke
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
 KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warnings
 
+# In a student's files a warning is shown but does not stop the build, and a function or a
+# parameter may wait until it is used.
+EDITABLE := $(foreach n,$(LAB_NUMBERS),$(EDITABLE_LAB$n))
+ifneq ($(EDITABLE),)
+STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \
+	-Wno-unused-function -Wno-unused-parameter
+$(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
+endif
+
+# What must be alike in objects that are linked with each other.
+ABI = $(filter-out -I%,$(KCPPFLAGS)) $(filter -m% -f%,$(KCFLAGS))
+.PHONY: print-abi
+print-abi:
+	@echo '$(strip $(ABI))'
+
 # ---- Sources -------------------------------------------------------------------------
 # $(call find,DIR,PATTERN...): every file below DIR that matches.
 find = $(foreach f,$(wildcard $1/*),$(call find,$f,$2) $(filter $2,$f))
 
 MM_LEFT_OUT := $(addprefix mm/,$(foreach n,$(LABS_OUT),$(MM_LAB$n)) \
 	$(foreach n,$(LABS_IN),$(MM_BEFORE_LAB$n)))
-KSOURCES := $(sort $(call find,kernel,%.c %.S) \
-	$(filter-out $(MM_LEFT_OUT),$(wildcard mm/*.c)) \
-	$(wildcard tests/kernel/*.c) \
-	$(foreach n,$(LABS_IN),$(wildcard labs/lab$n-*/tests/*.c)))
+LEFT_OUT := $(MM_LEFT_OUT) $(foreach n,$(LABS_OUT),$(FILES_LAB$n))
+KSOURCES := $(filter-out $(LEFT_OUT) $(REF_SOURCES),$(sort $(call find,kernel,%.c %.S) \
+	$(wildcard mm/*.c tests/kernel/*.c) \
+	$(foreach n,$(LABS_IN),$(wildcard labs/lab$n-*/tests/*.c))))
 KOBJECTS := $(sort $(addprefix $(B)/,$(addsuffix .o,$(basename $(KSOURCES)))))
 ifneq ($(words $(KSOURCES)),$(words $(KOBJECTS)))
 $(error Two sources in one directory differ only in .c and .S: rename one)
@@ -145,29 +196,34 @@ squeeze = $(subst $(space),,$1)
 differ = $(subst $1,,$2)$(subst $2,,$1)
 KCC_VERSION := $(shell $(KCC) --version 2>/dev/null | head -n 1)
 COMPILE_WITH = $(KCC_VERSION) $(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON)
-LINK_WITH = $(KLD) $(KLDFLAGS) $(KOBJECTS)
+LINK_INPUT = $(KOBJECTS) $(if $(REF_ARCHIVES),--whole-archive $(REF_ARCHIVES) --no-whole-archive)
+LINK_WITH = $(KLD) $(KLDFLAGS) $(LINK_INPUT)
+LINK_TXT := $(B)/link$(REF_SUFFIX).txt
 
 $(B)/compile.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(COMPILE_WITH)' >$@
-$(B)/link.txt:
+$(LINK_TXT):
 	@mkdir -p $(sort $(dir $(KOBJECTS))); printf '%s\n' '$(LINK_WITH)' >$@
 
-$(B)/%.o: %.c $(B)/compile.txt | $(B)/link.txt
+$(B)/%.o: %.c $(B)/compile.txt | $(LINK_TXT)
 	$(call say,CC,$<)
 	$(Q)$(KCC) $(KCPPFLAGS) $(KCFLAGS) $(KCOMMON) -MMD -MP -c -o $@ $<
 
-$(B)/%.o: %.S $(B)/compile.txt | $(B)/link.txt
+$(B)/%.o: %.S $(B)/compile.txt | $(LINK_TXT)
 	$(call say,AS,$<)
 	$(Q)$(KCC) $(KCPPFLAGS) $(KCOMMON) -MMD -MP -c -o $@ $<
 
-$(KERNEL): $(KOBJECTS) $(KSCRIPT) $(B)/link.txt
+REF_ABIS := $(REF_ARCHIVES:.a=.abi)
+REF_HEADERS := $(wildcard $(filter %.h,$(foreach abi,$(REF_ABIS),$(file <$(abi)))))
+$(KERNEL): $(KOBJECTS) $(REF_ARCHIVES) $(REF_ABIS) $(REF_HEADERS) $(KSCRIPT) $(LINK_TXT)
 	$(call say,LD,$@)
-	$(Q)$(KLD) $(KLDFLAGS) -T $(KSCRIPT) -o $@ $(KOBJECTS)
+	$(if $(REF_ARCHIVES),@scripts/check-ref '$(strip $(ABI))' $(REF_ARCHIVES))
+	$(Q)$(KLD) $(KLDFLAGS) -T $(KSCRIPT) -o $@ $(LINK_INPUT)
 
 -include $(KOBJECTS:.o=.d)
 
 $(call stamp,$(B)/compile.txt,$(COMPILE_WITH))
-$(call stamp,$(B)/link.txt,$(LINK_WITH))
+$(call stamp,$(LINK_TXT),$(LINK_WITH))
 
 # ---- Tools that a target needs -----------------------------------------------------------
 # $(call needs,TARGET...,TOOL...): if a tool is not there, run scripts/setup before the target:
@@ -186,7 +242,7 @@ $(call needs,$(B)/compile.txt,$(firstword $(KCC)) $(KLD))
 CPUS ?= 4
 MEMORY ?= 256
 export CPUS MEMORY CMDLINE
-ISO := $(B)/ikos.iso
+ISO := $(B)/ikos$(REF_SUFFIX).iso
 
 .PHONY: run iso run-iso run-uefi bochs
 run: $(KERNEL) ## boot to the console on this terminal (QEMU loads the kernel itself)
@@ -231,6 +287,7 @@ ktest: $(KERNEL) ## run the kernel's test suites; SUITE=buddy or SUITE=buddy.mer
 
 grade: ## mark a lab, LAB=buddy; CASE= SEED= only some, again; JSON= JUNIT= also to these files
 	@$(submake) $(PYTHON) grading/grade --build --kernel $(KERNEL) $(if $(LAB),--lab $(LAB)) \
+		$(if $(REF_LABS),--ref '$(subst $(space),$(comma),$(REF_LABS))') \
 		$(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(JSON),--json $(JSON)) $(if $(JUNIT),--junit $(JUNIT))
 
@@ -249,7 +306,7 @@ check-layers: ## includes in mm/ only point down
 format: ## lay out the C sources as .clang-format says
 	@$(PYTHON) scripts/check-style --format
 
-include $(wildcard starter.mk tests/host/host.mk make/*.mk)
+include $(wildcard tests/host/host.mk make/*.mk)
 
 $(call needs,ktest grade bench pytest,qemu-system-x86_64)
 $(call needs,test boots,qemu-system-x86_64 bochs-bin grub-mkrescue xorriso mformat)
@@ -258,7 +315,7 @@ $(call needs,format,clang-format)
 
 # ---- The rest ------------------------------------------------------------------------------------
 .PHONY: setup doctor clean help
-compile_commands.json: $(B)/compile.txt $(B)/link.txt ## for editors and clangd
+compile_commands.json: $(B)/compile.txt $(LINK_TXT) ## for editors and clangd
 	$(call say,GEN,$@)
 	@printf '%s\n' $(filter %.c,$(KSOURCES)) | awk -v dir='$(CURDIR)' \
 		-v cc='$(KCC) $(KCPPFLAGS) $(KCFLAGS) -c ' 'BEGIN { print "[" } \

@@ -55,6 +55,19 @@ def find_panic(lines: Sequence[str]) -> Panic | None:
     return None
 
 
+def is_backtrace(line: str) -> bool:
+    return bool(_BACKTRACE.fullmatch(line))
+
+
+def describe(address: int, image: Image) -> str | None:
+    """An instruction's place, "FUNCTION (FILE:LINE)"; None if it is in no function."""
+    function = image.function_at(address)
+    if function is None:
+        return None
+    place = _line_at(image, address)
+    return f"{function} ({place})" if place else function
+
+
 def explain(panic: Panic, image: Image) -> list[str]:
     """Lines "in FUNCTION (FILE:LINE)", "called from ...", innermost first."""
     lines: list[str] = []

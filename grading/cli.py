@@ -57,10 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 full marks, 1 less, 2 something could not be graded.",
     )
     add = parser.add_argument
-    add("--lab", default="buddy", help="a lab's name or number (default: buddy)")
+    add("--lab", default="", help="a lab's name or number (default: the last one there is)")
     add("--tree", type=Path, default=tree, metavar="DIR", help="the tree (default: this one)")
     add("--kernel", type=Path, metavar="ELF", help="default: DIR/build/gcc-debug/kernel.elf")
     add("--build", action="store_true", help='run "make kernel" in the tree first')
+    add("--ref", default="", metavar="LABS", help="labs whose reference objects the kernel has")
     add("--submission", type=Path, metavar="DIR", help="grade a student's tree, trusting nothing")
     add("--scratch", type=Path, metavar="DIR", help="to build in; default: build/submissions")
     add("--no-sandbox", action="store_true", help="build a submission that you trust without one")
@@ -99,19 +100,23 @@ def _grade(args: argparse.Namespace) -> int:
         return 0
     seeded = [(case, _fresh_seed() if args.seed is None else args.seed) for case in cases]
 
-    print(the_lab.title, flush=True)
+    if args.ref and args.submission:
+        raise GradingError("--ref is not for submissions: their other labs are the reference's")
+    above = f" (on the reference's lab {args.ref})" if args.ref else ""
+    print(f"{the_lab.title}{above}", flush=True)
     results = []
     try:
         with _kernel(args, the_lab) as built:
             for line in built.warnings:  # shown, but they cost nothing
                 print(printable(line), flush=True)
-            grader = Grader(the_lab, built.image, oracle.load(the_lab.oracle), args.qemu)
+            grader = Grader(the_lab, built.image, oracle.load(the_lab.oracle), args.qemu, ref=args.ref)
             for result in _run(grader, seeded, args.jobs):
                 results.append(result)
                 print(report.text(result), flush=True)
     except Refused as refused:
         for case, seed in seeded:
-            results.append(make_result(the_lab, case, refused.status, refused.lines, seed))
+            lines = refused.lines
+            results.append(make_result(the_lab, case, refused.status, lines, seed, ref=args.ref))
             print(report.text(results[-1]) if case is cases[0] else _brief(results[-1]))
     score = total(results)
     _write(args.json, report.to_json(the_lab, results, score))

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import backtrace, ktap
+from . import addresses, backtrace, ktap
 from .cli import interrupt, positive, seed_number
 from .errors import GradingError
 from .machine import DEFAULT_QEMU, STATUS_PASS, Ended, Limits, Machine, Run, boot
@@ -116,7 +116,7 @@ class Runner:
         tally = Tally()
         for batch, run in self._boot_all(batches):
             for line in self._judge(batch, run, tally):
-                print(printable(line), flush=True)
+                print(printable(addresses.explain(line, self.image)), flush=True)
         print(tally)
         return 0 if tally.failed == 0 else 1
 

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from . import backtrace, evidence, ktap, oracle
+from . import addresses, backtrace, evidence, ktap, oracle
 from .errors import GuestError
 from .guest import Guest
 from .lab import Case, Lab
@@ -53,6 +53,7 @@ class Grader:
     qemu: str = DEFAULT_QEMU
     limits: Limits = LIMITS
     stop: threading.Event = field(default_factory=threading.Event)
+    ref: str = ""  # earlier labs of which the kernel has the reference's objects, "1,2"
 
     def grade(self, case: Case, seed: int) -> Result:
         """Boot the case with that seed and judge it."""
@@ -69,10 +70,12 @@ class Grader:
             status, lines = self._judge(case, run, results, seed)
         finally:
             run.ram.close()
+        lines = [addresses.explain(line, self.image) for line in lines]
         measured = [r.virtual_ns for r in results.cases(case.name) if r.virtual_ns is not None]
         return make_result(
-            self.lab, case, status, lines, seed, round(sum(measured) / 1e6, 3) if measured else None
-        )
+            self.lab, case, status, lines, seed,
+            virtual_ms=round(sum(measured) / 1e6, 3) if measured else None, ref=self.ref,
+        )  # fmt: skip
 
     def _judge(
         self, case: Case, run: Run, results: ktap.Ktap, seed: int
@@ -143,6 +146,8 @@ def make_result(
     lines: Sequence[str],
     seed: int,
     virtual_ms: float | None = None,
+    *,
+    ref: str = "",
 ) -> Result:
     shown = [printable(line)[:_MAX_LINE] for line in lines]
     if len(shown) > _MAX_OUTPUT_LINES:
@@ -155,7 +160,8 @@ def make_result(
         section=f"{lab.handout}#{case.section}",
         hint=case.hint,
         seed=seed,
-        replay=f"make replay LAB={lab.name} CASE={case.name} SEED={seed}",
+        replay=f"make replay LAB={lab.name} CASE={case.name} SEED={seed}"
+        + (f" REF={ref}" if ref else ""),
         virtual_ms=virtual_ms,
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Testing a lab's tests, with solutions whose mark is known: LAB=buddy.
+# Testing a lab's tests, with solutions whose mark is known: LAB= (default: the last one).
 #   ONLY=              only those whose names begin so: A,B (mutants, alternatives, cheats)
 #   QUICK=1            each against one case that is known to catch it (mutants)
 #   RECORD=1           record which cases catch what, for QUICK=1 (mutants)

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("what", choices=("known", "systematic", "alternatives", "cheats"))
-    add("--lab", default="buddy", help="a lab's name or number (default: buddy)")
+    add("--lab", default="", help="a lab's name or number (default: the last one there is)")
     add("--tree", type=Path, default=tree, metavar="DIR", help="the reference (default: here)")
     add("--scratch", type=Path, metavar="DIR", help="default: build/mutants in the tree")
     add("--only", default="", metavar="NAME[,...]", help="those whose names begin so")

@@ -65,7 +65,7 @@ def traces(out: Path) -> list[str]:
 def _makefile(out: Path, _target: Path) -> None:
     """Build files that leave a trace when they are used."""
     command = f"$(shell touch {out}/TRACE-make)\n"
-    for name in ("Makefile", "GNUmakefile", "starter.mk", "make/more.mk"):
+    for name in ("Makefile", "GNUmakefile", "starter/lab1.mk", "make/more.mk"):
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_text(command)
     for name in ("kernel/x86_64/kernel.ld", "include/allocators.h", "grading/oracle.py"):

@@ -6,12 +6,15 @@ back is the reference; it builds without a warning with both compilers, debug an
 boots to the console; every case of it reports what is to be written, and is worth nothing; the
 reference gets full marks, and its objects use no other symbols than a student's may. Nothing of
 a solution is in a starter, nor in any object of the course repository, which is made twice and
-comes out the same.
+comes out the same. What concerns students who go on to the next lab is in students.py.
 
-One line for each of these; the last line is "N passed, N failed".
+Trees are kept, and a new one begins as a copy of one that was built, so that only what differs
+is compiled. All kernels are linked with gcc, debug, and with clang, release; with the two other
+settings only what students write is compiled: the rest is the reference's, which has been.
+
+One line for each check; the last line is "N passed, N failed".
 """
 
-import json
 import os
 import select
 import shutil
@@ -20,26 +23,23 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from . import course, functions, leaks, output, starter
+from . import course, functions, leaks, refs, starter, students, trees
 from .errors import StageError
 from .manifest import Lab
-from .reference import Files, Reference, read
+from .reference import Reference, read
+from .tools import environment
+from .trees import Wrong, build
 
-COMPILERS = ("gcc", "clang")
-FLAVORS = ("debug", "release")
+# Compiler, flavour, and whether a kernel is linked.
+_SETTINGS = (
+    ("gcc", "debug", True),
+    ("gcc", "release", False),
+    ("clang", "debug", False),
+    ("clang", "release", True),
+)
 PROMPT = b"ikos> "
 BOOT_LIMIT_S = 60
-TOOL_LIMIT_S = 900
-
-# What a make above handed down would change what is built here.
-_NOT_INHERITED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "LAB", "CASE", "SEED"}
-_NOT_INHERITED |= {"CMDLINE", "CPUS", "MEMORY", "O", "OUT"}
-
-
-class Wrong(Exception):
-    """A check has failed: what was found."""
 
 
 def run(root: Path, out: Path) -> int:
@@ -47,15 +47,16 @@ def run(root: Path, out: Path) -> int:
     reference = read(root, untracked=True)
     checks: list[tuple[str, Callable[[], None]]] = []
     for lab in reference.labs:
-        checker = LabChecker(root, out, reference, lab)
+        checker = LabChecker(out, reference, lab)
         checks += [(f"{lab.branch}: {name}", check) for name, check in checker.checks()]
     checks.append(("course: no solution, same hashes", lambda: _check_course(reference, out)))
+    checks += students.checks(root, out, reference)
     failed = 0
     for name, check in checks:
         start = time.monotonic()
         wrong = _outcome(check)
         word = "FAIL" if wrong else "pass"
-        print(f"{word}  {name:<44} {time.monotonic() - start:6.1f} s", flush=True)
+        print(f"{word}  {name:<56} {time.monotonic() - start:6.1f} s", flush=True)
         for line in wrong:
             print(f"      {line}", flush=True)
         failed += bool(wrong)
@@ -76,12 +77,12 @@ def _outcome(check: Callable[[], None]) -> list[str]:
 class LabChecker:
     """The checks of one lab. Each after the first two needs what those wrote."""
 
-    def __init__(self, root: Path, out: Path, reference: Reference, lab: Lab) -> None:
-        self.root = root
+    def __init__(self, out: Path, reference: Reference, lab: Lab) -> None:
         self.reference = reference
         self.lab = lab
-        self.tree = out / lab.branch
+        self.tree = trees.starter_of(out, lab)
         self.solved = out / f"reference-{lab.branch}"
+        self.before = [trees.starter_of(out, one) for one in reference.labs[: lab.number - 1]]
 
     def checks(self) -> list[tuple[str, Callable[[], None]]]:
         return [
@@ -97,7 +98,7 @@ class LabChecker:
 
     def stage(self) -> None:
         files = starter.for_lab(self.reference, self.lab)
-        _rewrite(files, self.tree)
+        trees.rewrite(files, self.tree, like=self.before[-1] if self.before else None)
         if self.lab.handout not in files:
             raise Wrong(f"the handout {self.lab.handout} is not in it")
 
@@ -107,7 +108,7 @@ class LabChecker:
         for (path, function), body in starter.solutions(self.reference, [self.lab]).items():
             bodies.setdefault(path, {})[function] = body
         for path, file in files.items():
-            if path in starter.GENERATED:
+            if starter.is_generated(path):
                 continue
             text = functions.decode(file.content)
             if path in bodies:
@@ -117,18 +118,27 @@ class LabChecker:
 
     def no_solution(self) -> None:
         files = starter.for_lab(self.reference, self.lab)
-        leaks.check_files(starter.solutions(self.reference, [self.lab]), files)
+        hidden = self.reference.labs[self.lab.number - 1 :]
+        leaks.check_files(starter.solutions(self.reference, hidden), files)
 
     def builds(self) -> None:
-        for compiler in COMPILERS:
-            for flavor in FLAVORS:
-                for path in self.lab.editable:  # a warning is only seen when it is compiled
-                    stem = self.tree / f"build/{compiler}-{flavor}" / path
-                    stem.with_suffix(".o").unlink(missing_ok=True)
-                printed = _make(self.tree, f"CC={compiler}", f"FLAVOR={flavor}", "kernel")
-                warnings = [line for line in printed.splitlines() if "warning:" in line]
-                if warnings:
-                    raise Wrong(f"{compiler}, {flavor}: {warnings[0]}")
+        for compiler, flavor, linked in _SETTINGS:
+            for path in self._objects(self.tree, compiler, flavor):
+                path.unlink(missing_ok=True)  # a warning is only seen when it is compiled
+            printed = self._build(self.tree, compiler, flavor, linked)
+            warnings = [line for line in printed.splitlines() if "warning:" in line]
+            if warnings:
+                raise Wrong(f"{compiler}, {flavor}: {warnings[0]}")
+
+    def _objects(self, tree: Path, compiler: str, flavor: str) -> list[Path]:
+        """What is compiled of the files that a student writes."""
+        folder = tree / f"build/{compiler}-{flavor}"
+        return [folder / refs.object_of(path) for path in self.lab.editable]
+
+    def _build(self, tree: Path, compiler: str, flavor: str, linked: bool) -> str:
+        objects = [str(path.relative_to(tree)) for path in self._objects(tree, compiler, flavor)]
+        wanted = ["kernel"] if linked else objects
+        return build(tree, f"CC={compiler}", f"FLAVOR={flavor}", *wanted)
 
     def boots(self) -> None:
         """Boot the starter to its prompt, and switch it off there."""
@@ -138,7 +148,7 @@ class LabChecker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,
         )
         try:
@@ -157,7 +167,7 @@ class LabChecker:
             raise Wrong(f"it ended with status {process.returncode}")
 
     def scores_nothing(self) -> None:
-        marks, printed = self._grade(self.tree)
+        marks, printed = trees.grade(self.tree, self.lab)
         for test in marks["tests"]:
             if test["status"] != "todo":
                 first = test["output"].partition("\n")[0]
@@ -169,97 +179,39 @@ class LabChecker:
             raise Wrong(f"the report does not say to write {first.function}() next")
 
     def scores_full(self) -> None:
-        marks, _ = self._grade(self.solved)
-        for test in marks["tests"]:
-            if test["status"] != "pass":
-                raise Wrong(f"{test['name']}: {test['status']}: {test['output']}")
+        trees.expect_full_marks(trees.grade(self.solved, self.lab)[0])
 
     def symbols(self) -> None:
-        _rewrite(self._solved_files(), self.solved)
-        for compiler in COMPILERS:
-            for flavor in FLAVORS:
-                _make(self.solved, f"CC={compiler}", f"FLAVOR={flavor}", "kernel")
-                folder = self.solved / f"build/{compiler}-{flavor}"
-                objects = [folder / path.replace(".c", ".o") for path in self.lab.editable]
-                used = _symbols("--undefined-only", objects) - _symbols("--defined-only", objects)
-                unknown = sorted(used - set(self.lab.symbols))
-                if unknown:
-                    raise Wrong(
-                        f"{compiler}, {flavor}: {unknown[0]} is not among the symbols in"
-                        f" {self.lab.directory}/lab.toml"
-                    )
-
-    def _solved_files(self) -> Files:
-        """The reference as it stands in a starter's place: later labs are absent."""
-        files = starter.make(self.reference, self.lab, [])
-        del files["starter.mk"]  # a warning in a solution is an error
-        return files
-
-    def _grade(self, tree: Path) -> tuple[dict[str, Any], str]:
-        """The marks as JSON, and the report."""
-        report = tree / "build/marks.json"
-        report.unlink(missing_ok=True)
-        printed = _make(tree, f"LAB={self.lab.name}", f"JSON={report}", "grade", may_fail=True)
-        if not report.is_file():
-            raise Wrong(f"grading failed:\n{printed}")
-        return json.loads(report.read_text()), printed
+        trees.rewrite(starter.solved(self.reference, self.lab), self.solved, like=self.tree)
+        for compiler, flavor, linked in _SETTINGS:
+            self._build(self.solved, compiler, flavor, linked)
+            objects = self._objects(self.solved, compiler, flavor)
+            used = _symbols("--undefined-only", objects) - _symbols("--defined-only", objects)
+            unknown = sorted(used - set(self.lab.symbols))
+            if unknown:
+                raise Wrong(
+                    f"{compiler}, {flavor}: {unknown[0]} is not among the symbols in"
+                    f" {self.lab.directory}/lab.toml"
+                )
 
 
 def _check_course(reference: Reference, out: Path) -> None:
     made = []
-    for name in ("course", "course-again"):
+    for name in (students.COURSE, "course-again"):
         shutil.rmtree(out / name, ignore_errors=True)
-        made.append(course.make(reference, out / name))
+        objects = refs.build(reference, reference.labs[:-1])
+        made.append(course.make(reference, out / name, objects))
     if made[0] != made[1]:
         raise Wrong("two runs on the same reference gave different hashes")
-    if any(branch.new for branch in course.make(reference, out / "course")):
+    if any(branch.new for branch in course.make(reference, out / students.COURSE, objects)):
         raise Wrong("a run on a course repository that is up to date added a commit")
     last = starter.for_course(reference, reference.labs[-1])
     lines = leaks.telling_lines(starter.solutions(reference, reference.labs), last)
     if not lines:
         raise Wrong("no line of the solution is unlike the code that is given")
-    found = leaks.search(lines, leaks.objects_of(out / "course"))
+    found = leaks.search(lines, leaks.objects_of(out / students.COURSE))
     if found:
         raise Wrong("\n".join(map(str, found[:10])))
-
-
-def _rewrite(files: Files, tree: Path) -> None:
-    """Write a tree of our own again, and keep what was built in it."""
-    for name in sorted(_names(tree) - set(files)):
-        output.remove(tree, name)
-    output.write_files(files, tree)
-
-
-def _names(tree: Path) -> set[str]:
-    return {
-        path.relative_to(tree).as_posix()
-        for path in tree.rglob("*")
-        if path.is_file() and path.relative_to(tree).parts[0] != "build"
-    }
-
-
-def _environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
-
-
-def _make(tree: Path, *words: str, may_fail: bool = False) -> str:
-    """What make prints in a tree."""
-    try:
-        done = subprocess.run(
-            ["make", "-C", str(tree), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(),
-            timeout=TOOL_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Wrong(f"make {' '.join(words)} in {tree} did not end") from error
-    printed = done.stdout.decode(errors="replace")
-    if done.returncode != 0 and not may_fail:
-        raise Wrong(f"make {' '.join(words)} in {tree} failed:\n{printed}")
-    return printed
 
 
 def _read_until(process: subprocess.Popen[bytes], end: bytes) -> bytes:

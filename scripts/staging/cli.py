@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from . import check, course, leaks, manifest, output, reference, starter
+from . import refs as refs_of
 from .errors import StageError
 from .reference import Reference
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "lab":
             add("--lab", default="", metavar="LAB", help="a lab's name or number")
         if name != "check":
+            add("--refs", default="", metavar="LABS", help="earlier labs to add as objects: 1,2 or all")
             add("--dirty", action="store_true", help="take what is not committed too")
     return parser
 
@@ -56,8 +58,10 @@ def _stage(args: argparse.Namespace) -> int:
         raise StageError("say which lab and where: make stage LAB=buddy OUT=directory")
     source = _reference(args)
     lab = manifest.select(source.labs, args.lab)
-    files = starter.for_lab(source, lab)
-    leaks.check_files(starter.solutions(source, [lab]), files)
+    refs = refs_of.build(source, refs_of.parse(source.labs, lab, args.refs))
+    files = starter.for_lab(source, lab, refs)
+    hidden = [one for one in source.labs if one.number >= lab.number or one.number in refs]
+    leaks.check_files(starter.solutions(source, hidden), files)
     output.write(files, Path(args.out))
     print(f"{args.out}: starter of {lab.title}: {len(files)} files")
     return 0
@@ -67,10 +71,14 @@ def _course(args: argparse.Namespace) -> int:
     if not args.out:
         raise StageError("say where: make course OUT=directory")
     source = _reference(args)
+    out = Path(args.out)
+    wanted = set(refs_of.parse(source.labs, source.labs[-1], args.refs))
+    wanted |= set(course.published_refs(out, source.labs))
+    refs = refs_of.build(source, sorted(wanted, key=lambda lab: lab.number))
     for lab in source.labs:  # what has been published cannot be called back
-        files = starter.for_course(source, lab)
-        leaks.check_files(starter.solutions(source, source.labs[: lab.number]), files)
-    for branch in course.make(source, Path(args.out)):
+        files = starter.for_course(source, lab, refs)
+        leaks.check_files(starter.solutions(source, source.labs), files)
+    for branch in course.make(source, out, refs):
         print(f"{branch.name} {branch.commit} {'new' if branch.new else 'as it was'}")
     return 0
 

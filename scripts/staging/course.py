@@ -13,8 +13,10 @@ A student who has merged A or B merges A' or B' as any other commit.
 """
 
 import os
+import re
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +105,14 @@ def environment() -> dict[str, str]:
     }
 
 
-def make(reference: Reference, out: Path) -> list[Branch]:
-    """Make the repository, or bring the one that is there up to date."""
-    starters = [(lab, starter.for_course(reference, lab)) for lab in reference.labs]
+def make(
+    reference: Reference, out: Path, refs: Mapping[int, Files] | None = None
+) -> list[Branch]:
+    """Make the repository, or bring the one that is there up to date.
+
+    refs: reference objects by lab; each is on the branches of later labs.
+    """
+    starters = [(lab, starter.for_course(reference, lab, refs)) for lab in reference.labs]
     repository = _open(out, reference.labs[0].branch)
     _check_branches(repository, reference)
     branches: list[Branch] = []
@@ -114,6 +121,17 @@ def make(reference: Reference, out: Path) -> list[Branch]:
     repository.git("symbolic-ref", "HEAD", f"refs/heads/{branches[0].name}")
     repository.git("reset", "--quiet", "--hard")
     return branches
+
+
+def published_refs(out: Path, labs: Sequence[Lab]) -> list[Lab]:
+    """The labs whose objects a repository holds already, if it is one: they stay in it."""
+    if not (out / ".git").is_dir():
+        return []
+    repository = Repository(out)
+    tips = [tip for lab in labs if (tip := repository.tip(lab.branch))]
+    names = [repository.git("ls-tree", "--name-only", tip, "ref/") for tip in tips]
+    numbers = {int(number) for number in re.findall(r"^ref/lab(\d+)\.a$", "\n".join(names), re.M)}
+    return [lab for lab in labs if lab.number in numbers]
 
 
 def _open(out: Path, first: str) -> Repository:

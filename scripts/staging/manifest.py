@@ -5,14 +5,13 @@
     editable = ["mm/a.c"]       # the files that a student may change
     symbols = ["panic"]         # what their objects may use of other files
 
-    [starter]                   # may be left out
-    files = ["mm/b.c"]          # patterns: what else comes with this lab, not with those before
-
     [[exercise]]                # in the order in which they are best written
     file = "mm/a.c"
     function = "f"              # all of its body is the exercise
     todo = "what is missing"    # one line, for the student
     stub = "stubs/f.c"          # may be left out: a file with an f() that lets the kernel boot
+
+What comes with a lab, and not with those before, is said in the Makefile: MM_LABn, FILES_LABn.
 """
 
 import re
@@ -48,8 +47,8 @@ class Lab:
     directory: str  # labs/labN-NAME
     editable: tuple[str, ...]
     symbols: tuple[str, ...]
-    files: tuple[str, ...]
     exercises: tuple[Exercise, ...]
+    cases: tuple[str, ...]  # names of what is graded
 
     @property
     def branch(self) -> str:
@@ -91,6 +90,8 @@ def _lab(content: dict[str, Any], directory: str) -> Lab:
     number, name = _value(content, "number", int), _value(content, "name", str)
     if not match or (str(number), name) != match.groups():
         raise ValueError(f"number and name must be those of the directory {directory}")
+    if "starter" in content:
+        raise ValueError(f"[starter] is for the Makefile: name its files in FILES_LAB{number} there")
     here = f"labs/{directory}"
     submission = _value(content, "submission", dict)
     editable = _strings(submission, "editable", "[submission]")
@@ -119,8 +120,8 @@ def _lab(content: dict[str, Any], directory: str) -> Lab:
         directory=here,
         editable=editable,
         symbols=_strings(submission, "symbols", "[submission]"),
-        files=_strings(content.get("starter", {"files": []}), "files", "[starter]"),
         exercises=exercises,
+        cases=tuple(case["name"] for case in content.get("case", [])),
     )
 
 

@@ -4,9 +4,10 @@
 import os
 import subprocess
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from . import manifest
+from . import manifest, tools
 from .errors import StageError
 from .manifest import Lab
 
@@ -26,6 +27,12 @@ class Reference:
     files: Files
     labs: tuple[Lab, ...]
     changed: frozenset[str]  # tracked files that are not as in the last commit
+    comes_with: dict[int, tuple[str, ...]]  # number of a lab -> patterns of its files
+
+    def is_later(self, path: str, number: int) -> bool:
+        """Does a file come with a lab after that one?"""
+        later = (lab for lab in self.comes_with if lab > number)
+        return any(fnmatchcase(path, pattern) for lab in later for pattern in self.comes_with[lab])
 
 
 def read(root: Path, *, untracked: bool = False) -> Reference:
@@ -39,7 +46,42 @@ def read(root: Path, *, untracked: bool = False) -> Reference:
     # Paths of status count from the top of the repository, others from root.
     [prefix] = _git(root, "rev-parse", "--show-prefix")
     changed = frozenset(entry[3:].removeprefix(prefix.strip()) for entry in status)
-    return Reference(files, manifest.load_all(root), changed)
+    labs = manifest.load_all(root)
+    reference = Reference(files, labs, changed, _comes_with(root, labs))
+    _check(reference)
+    return reference
+
+
+def _comes_with(root: Path, labs: tuple[Lab, ...]) -> dict[int, tuple[str, ...]]:
+    """What the Makefile says, and what goes without saying."""
+    found: dict[int, list[str]] = {}
+    for line in tools.ask_make(root, "print-files").splitlines():
+        number, _, pattern = line.partition(" ")
+        if number:
+            found.setdefault(int(number), []).append(pattern.replace("%", "*"))
+    for lab in labs:
+        found.setdefault(lab.number, []).extend((f"{lab.directory}/*", f"handouts/{lab.branch}*"))
+    return {number: tuple(patterns) for number, patterns in found.items()}
+
+
+def _check(reference: Reference) -> None:
+    """A lab must not blank what an earlier one gives, and the lists must be of today."""
+    for lab in reference.labs:
+        for path in lab.editable:
+            if path not in reference.files:
+                raise StageError(f"{lab.directory}/lab.toml: there is no file {path}")
+            if lab.number > 1 and not reference.is_later(path, lab.number - 1):
+                raise StageError(
+                    f"{lab.directory}/lab.toml: {path} is in the starters of earlier labs too:"
+                    f" name it in MM_LAB{lab.number} in the Makefile"
+                )
+            if reference.is_later(path, lab.number):
+                raise StageError(f"{lab.directory}/lab.toml: {path} comes with a later lab")
+        for pattern in reference.comes_with[lab.number]:
+            if not pattern.startswith("handouts/") and not any(
+                fnmatchcase(path, pattern) for path in reference.files
+            ):
+                raise StageError(f"Makefile: {pattern}, which comes with lab {lab.number}, is not there")
 
 
 def _file(root: Path, name: str) -> File:

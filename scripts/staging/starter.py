@@ -7,19 +7,23 @@ later, and with something else in place of the functions that are to be written.
     for one lab    make stage    the labs before it are solved
     for a course   make course   the labs before it are blanked too: students have their own
 
-Two files of it are not in the reference: README.md for students, and starter.mk.
+Some files of it are not in the reference: README.md for students, two for each lab in starter/
+(what to do, and for make, which files may be changed), and objects in ref/ (see refs.py).
+
+All files of a starter are in those of later labs too, and, in a course, with the same bytes: a
+later lab only adds. So a student's work never conflicts with the next branch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from . import functions
+from . import functions, output
 from .errors import StageError
 from .manifest import Exercise, Lab
 from .reference import File, Files, Reference
 
-GENERATED = ("README.md", "starter.mk")
+GENERATED = ("README.md", "starter/*", "ref/*")
 
 # What instructors only have. A "*" stands for any text, slashes too.
 _KEPT_BACK = (
@@ -42,18 +46,25 @@ _KEPT_BACK = (
 
 _STARTER_MK = """\
 # SPDX-License-Identifier: MIT
-# The files that you may change. In these, a warning is shown but does not stop the build, and
-# a function or a parameter may wait until you use it.
-EDITABLE := {editable}
-STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \\
-\t-Wno-unused-function -Wno-unused-parameter
+# The files that you may change for lab {number}.
+EDITABLE_LAB{number} := {editable}
+"""
 
-$(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
+_EARLIER = """
+This lab builds on your work in the earlier ones. If some of that does not work, and your course
+has published `ref/lab1.a`, take the reference's objects in place of your files of lab 1:
+`make grade LAB={name} REF=1`, or `REF=1,2` for more. `REF=` works with `make run`, `make debug`
+and the others that boot a kernel, too.
 """
 
 
-def make(reference: Reference, lab: Lab, blanked: Sequence[Lab]) -> Files:
-    """The starter of a lab, with the exercises of some labs blanked."""
+def make(
+    reference: Reference, lab: Lab, blanked: Sequence[Lab], refs: Mapping[int, Files] | None = None
+) -> Files:
+    """The starter of a lab, with the exercises of some labs blanked.
+
+    refs: reference objects by lab; those of earlier labs are put in.
+    """
     files = {name: file for name, file in reference.files.items() if _stays(reference, lab, name)}
     for one in blanked:
         for path, bodies in _blanks(reference, one).items():
@@ -66,23 +77,45 @@ def make(reference: Reference, lab: Lab, blanked: Sequence[Lab]) -> Files:
                 raise StageError(f"{one.directory}/lab.toml: {error}") from error
             files[path] = File(functions.encode(text), files[path].executable)
     here = [one for one in reference.labs if one.number <= lab.number]
-    editable = sorted({path for one in here for path in one.editable})
-    for path in editable:
-        if path not in files:
-            raise StageError(f"{lab.directory}/lab.toml: there is no file {path}")
-    files["starter.mk"] = File(_STARTER_MK.format(editable=" ".join(editable)).encode())
-    files["README.md"] = File(_readme(lab).encode())
+    for one in here:
+        text = _STARTER_MK.format(number=one.number, editable=" ".join(one.editable))
+        files[f"starter/lab{one.number}.mk"] = File(text.encode())
+        files[f"starter/{one.branch}.md"] = File(_page(one).encode())
+    for number, objects in (refs or {}).items():
+        if number < lab.number:
+            files |= objects
+    files["README.md"] = File(_text("student_readme.md").encode())
     return dict(sorted(files.items()))
 
 
-def for_lab(reference: Reference, lab: Lab) -> Files:
-    """What make stage writes."""
-    return make(reference, lab, [lab])
+def for_lab(reference: Reference, lab: Lab, refs: Mapping[int, Files] | None = None) -> Files:
+    """What make stage writes: earlier labs are solved, but those given as objects are not."""
+    blanked = [one for one in reference.labs if one == lab or one.number in (refs or {})]
+    return make(reference, lab, blanked, refs)
 
 
-def for_course(reference: Reference, lab: Lab) -> Files:
+def for_course(reference: Reference, lab: Lab, refs: Mapping[int, Files] | None = None) -> Files:
     """What stands on the lab's branch of the course repository."""
-    return make(reference, lab, [one for one in reference.labs if one.number <= lab.number])
+    return make(
+        reference, lab, [one for one in reference.labs if one.number <= lab.number], refs
+    )
+
+
+def solved(reference: Reference, lab: Lab) -> Files:
+    """The reference as it stands in a starter's place: later labs are absent.
+
+    It is not marked as a starter, so a warning in a solution is an error.
+    """
+    files = make(reference, lab, [])
+    return {name: file for name, file in files.items() if not name.startswith("starter/")}
+
+
+def write_solved(reference: Reference, lab: Lab, out: Path) -> None:
+    output.write_files(solved(reference, lab), out)
+
+
+def is_generated(path: str) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in GENERATED)
 
 
 def matters(reference: Reference, path: str) -> bool:
@@ -90,7 +123,7 @@ def matters(reference: Reference, path: str) -> bool:
     last = reference.labs[-1]
     inputs = {f"{lab.directory}/lab.toml" for lab in reference.labs}
     inputs |= {e.stub for lab in reference.labs for e in lab.exercises if e.stub}
-    return path in inputs or (path not in GENERATED and _stays(reference, last, path))
+    return path in inputs or (not is_generated(path) and _stays(reference, last, path))
 
 
 def solutions(reference: Reference, labs: Sequence[Lab]) -> dict[tuple[str, str], str]:
@@ -108,11 +141,7 @@ def _stays(reference: Reference, lab: Lab, path: str) -> bool:
     """Is a file of the reference one of this lab's starter?"""
     if any(fnmatchcase(path, pattern) for pattern in _KEPT_BACK):
         return False
-    for later in reference.labs[lab.number :]:
-        own = (f"{later.directory}/*", f"handouts/{later.branch}*", *later.files)
-        if any(fnmatchcase(path, pattern) for pattern in own):
-            return False
-    return True
+    return not reference.is_later(path, lab.number)
 
 
 def _blanks(reference: Reference, lab: Lab) -> dict[str, dict[str, str]]:
@@ -139,14 +168,20 @@ def _stub(reference: Reference, exercise: Exercise, call: str) -> str:
     return text[body.start : body.end]
 
 
-def _readme(lab: Lab) -> str:
-    text = Path(__file__).with_name("student_readme.md").read_text(encoding="utf-8")
+def _page(lab: Lab) -> str:
+    """What a student reads first of a lab."""
+    text = _text("student_lab.md")
     for key, value in (
         ("TITLE", lab.title),
         ("NAME", lab.name),
         ("HANDOUT", lab.handout),
         ("BRANCH", lab.branch),
         ("EDITABLE", "\n".join(f"   - `{path}`" for path in lab.editable)),
+        ("EARLIER", _EARLIER.format(name=lab.name) if lab.number > 1 else ""),
     ):
         text = text.replace(f"@{key}@", value)
-    return text
+    return text.rstrip() + "\n"
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -99,8 +99,9 @@ run_all(char **names)
 {
 	unsigned number = 0, failed = 0;
 
-	for (unsigned i = 0; host_suites[i]; i++) {
-		const struct host_suite *suite = host_suites[i];
+	for (const struct host_suite *const *entry = __start_host_suites;
+	     entry < __stop_host_suites; entry++) {
+		const struct host_suite *suite = *entry;
 
 		for (unsigned j = 0; j < suite->nr; j++) {
 			if (selected(suite, &suite->cases[j], names))
@@ -118,9 +119,10 @@ run_all(char **names)
 static void
 list_all(void)
 {
-	for (unsigned i = 0; host_suites[i]; i++) {
-		for (unsigned j = 0; j < host_suites[i]->nr; j++)
-			printf("%s.%s\n", host_suites[i]->name, host_suites[i]->cases[j].name);
+	for (const struct host_suite *const *entry = __start_host_suites;
+	     entry < __stop_host_suites; entry++) {
+		for (unsigned j = 0; j < (*entry)->nr; j++)
+			printf("%s.%s\n", (*entry)->name, (*entry)->cases[j].name);
 	}
 }
 

@@ -2,9 +2,9 @@
 /*
  * The host test framework.
  *
- * A test program holds suites, a suite is a table of cases, and each case prints one
- * line of TAP: "ok 3 - buddy.traces". A check that fails prints a "# " line with what
- * was expected and the case goes on; it is reported at its end.
+ * A test program holds the suites of the files that it is linked from, a suite is a table of
+ * cases, and each case prints one line of TAP: "ok 3 - buddy.traces". A check that fails
+ * prints a "# " line with what was expected and the case goes on; it is reported at its end.
  */
 #ifndef HOST_H
 #define HOST_H
@@ -24,14 +24,20 @@ struct host_suite {
 	unsigned nr;
 };
 
-/* Define host_suite_IDENT from a table of cases. */
+/*
+ * Define host_suite_IDENT from a table of cases. The linker gathers pointers to all suites in a
+ * section, so that no file need know which there are: some come with a later lab.
+ */
 #define HOST_SUITE(ident, ...)                                                                     \
 	static const struct host_case ident##_cases[] = { __VA_ARGS__ };                           \
 	const struct host_suite host_suite_##ident = { #ident, ident##_cases,                      \
-						       ARRAY_SIZE(ident##_cases) }
+						       ARRAY_SIZE(ident##_cases) };                \
+	static const struct host_suite *const ident##_entry                                        \
+	    __attribute__((used, section("host_suites"))) = &host_suite_##ident
 
-/* Each program lists its suites here; the list ends with NULL. */
-extern const struct host_suite *const host_suites[];
+/* Defined by the linker. */
+extern const struct host_suite *const __start_host_suites[];
+extern const struct host_suite *const __stop_host_suites[];
 
 /* The seed of this run, from the command line; a case derives all its choices from it. */
 extern uint64_t host_seed;

@@ -213,6 +213,154 @@ def test_compile_commands(tree: Path) -> None:
     assert "-Iinclude" in entries[0]["command"]
 
 
+# ---- Labs: what comes with each, and reference objects ----------------------------------
+
+LATER = {
+    "mm/zones.c": "int zones(void) { return 1; }\n",
+    "mm/before_zones.c": "int before_zones(void) { return 1; }\n",
+    "tests/kernel/frames_test.c": "int frames_test(void) { return 1; }\n",
+    "tests/kernel/zones_test.c": "int zones_test(void) { return 1; }\n",
+    "tests/kernel/zones_bench.c": "int zones_bench(void) { return 1; }\n",
+    "labs/lab2-zones/lab.toml": "",
+    "labs/lab2-zones/tests/cases.c": "int cases(void) { return 1; }\n",
+}
+LISTS = [
+    "MM_LAB2=zones.c",
+    "MM_BEFORE_LAB2=before_zones.c",
+    "FILES_LAB2=tests/kernel/zones_% include/zones.h",
+]
+
+
+def add(tree: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+
+
+def test_a_kernel_of_an_earlier_lab_is_without_the_later_files(tree: Path) -> None:
+    add(tree, LATER)
+    zones = {
+        "CC mm/zones.c", "CC tests/kernel/zones_test.c", "CC tests/kernel/zones_bench.c",
+        "CC labs/lab2-zones/tests/cases.c",
+    }  # fmt: skip
+    both = ALL | {"CC tests/kernel/frames_test.c"}
+    assert built(make(tree, *LISTS)) == both | zones | LINK
+    early = both | {"CC mm/before_zones.c", "LD build/gcc-debug-lab1/kernel.elf"}
+    assert built(make(tree, *LISTS, "LAB=buddy")) == early
+    # A starter of that lab has the same kernel, without LAB=.
+    for name in (*zones, "CC labs/lab2-zones/lab.toml"):
+        (tree / name.split()[1]).unlink()
+    shutil.rmtree(tree / "labs/lab2-zones")
+    assert built(make(tree, *LISTS)) == {"CC mm/before_zones.c"} | LINK
+
+
+def test_what_comes_with_a_lab_can_be_asked(tree: Path) -> None:
+    assert make(tree, "-s", *LISTS, "print-files").stdout.splitlines() == [
+        "2 mm/zones.c", "2 tests/kernel/zones_%", "2 include/zones.h"
+    ]  # fmt: skip
+
+
+def test_host_tests_are_of_the_lab_too(tree: Path) -> None:
+    add(tree, LATER)
+    (tree / "tests/host").mkdir()
+    shutil.copy(ROOT / "tests/host/host.mk", tree / "tests/host")
+    add(tree, {f"tests/host/{name}_test.c": "" for name in ("frames", "zones")})
+    lists = [*LISTS[:2], "FILES_LAB2=tests/host/zones_% tests/host/fuzz/fuzz_buddy.c"]
+    both = make(tree, "-n", *lists, "HOST_O=h", "h/gcc/host-tests").stderr
+    assert "No rule to make target" in both  # what was not planted
+    def asked(variable: str, *words: str) -> list[str]:
+        show = f"show: ; @echo $({variable})"
+        return make(tree, *lists, *words, "--eval", show, "show").stdout.split()
+
+    assert {"tests/host/zones_test.c", "mm/zones.c"} <= set(asked("HOST_TEST"))
+    early = asked("HOST_TEST", "LAB=1")
+    assert "tests/host/frames_test.c" in early and "mm/before_zones.c" in early
+    assert not [name for name in early if "/zones" in name]
+    assert "fuzz_buddy" in asked("FUZZ_TARGETS")
+    assert "fuzz_buddy" not in asked("FUZZ_TARGETS", "LAB=1")
+    assert asked("HOST_O", "LAB=1") == ["build/host-lab1"]
+
+
+@pytest.fixture
+def starter(tree: Path) -> Path:
+    """A starter of lab 2: of lab 1 there are objects too, and the student's file is broken."""
+    add(tree, LATER | {"mm/frames.h": "", "starter/lab1.mk": "EDITABLE_LAB1 := mm/frames.c\n"})
+    source = tree / "mm/frames.c"
+    source.write_text("#include <types.h>\nint reference_was_here(void) { return 1; }\n" + source.read_text())
+    for flavor in ("debug", "release"):
+        folder = f"build/gcc-{flavor}"
+        ending = "" if flavor == "debug" else "-release"
+        flags = make(tree, "-s", f"FLAVOR={flavor}", "print-abi").stdout
+        built(make(tree, f"FLAVOR={flavor}", f"{folder}/mm/frames.o"))
+        (tree / "ref").mkdir(exist_ok=True)
+        archive = f"ref/lab1{ending}.a"
+        command = ["ar", "rcD", archive, f"{folder}/mm/frames.o"]
+        subprocess.run(command, cwd=tree, check=True)
+        sums = subprocess.run(
+            ["sha256sum", "include/types.h", archive], cwd=tree, capture_output=True, text=True,
+            check=True,
+        ).stdout  # fmt: skip
+        (tree / f"ref/lab1{ending}.abi").write_text(flags + sums)
+    source.write_text("this does not compile\n")
+    shutil.rmtree(tree / "build")
+    return tree
+
+
+@pytest.mark.parametrize("words", [[], ["FLAVOR=release"], ["CC=clang"]])
+def test_reference_objects_stand_in_for_a_students_files(starter: Path, words: list[str]) -> None:
+    assert make(starter, *LISTS, *words).returncode != 0
+    done = make(starter, *LISTS, *words, "REF=1", "kernel")
+    assert done.returncode == 0, done.stderr
+    [kernel] = starter.glob("build/*/kernel-ref1.elf")
+    names = subprocess.run(["nm", kernel], capture_output=True, text=True, check=True).stdout
+    assert "reference_was_here" in names  # though nothing refers to it
+    assert built(make(starter, *LISTS, *words, "REF=buddy", "kernel")) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["REF=2"], "REF=2: use labs before lab 2: 1"),
+        (["REF=1,x"], "REF=1,x: use labs before lab 2: 1"),
+        (["REF=%"], "REF=%: use labs before lab 2: 1"),
+        (["REF=1", "LAB=1"], "REF=1: there is no lab before lab 1"),
+    ],
+)
+def test_a_ref_that_is_none_is_one_clear_line(starter: Path, words: list[str], says: str) -> None:
+    done = make(starter, *LISTS, *words)
+    assert done.returncode != 0 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line == f"Makefile:{line.split(':')[1]}: *** {says}.  Stop."
+
+
+@pytest.mark.parametrize("name", ["ref/lab1.a", "starter/lab1.mk"])
+def test_a_ref_that_was_not_published(starter: Path, name: str) -> None:
+    (starter / name).unlink()
+    done = make(starter, *LISTS, "REF=1")
+    assert done.returncode != 0
+    [line] = done.stderr.splitlines()
+    assert f"REF=1: there is no {name} here: your course has not published that" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("include/types.h", "#define X 1\n", "ref/lab1.a does not fit: include/types.h is not as"),
+        ("ref/lab1.a", "!<arch>\n", "ref/lab1.a does not fit: ref/lab1.a is not as"),
+        ("ref/lab1.abi", "-DOTHER\n", "ref/lab1.a does not fit: it was compiled with other flags"),
+    ],
+)
+def test_objects_that_do_not_fit_are_not_linked(
+    starter: Path, name: str, text: str, says: str
+) -> None:
+    built(make(starter, *LISTS, "REF=1", "kernel"))
+    (starter / name).write_text(text)
+    done = make(starter, *LISTS, "REF=1", "kernel")
+    assert done.returncode != 0
+    assert says in done.stderr.splitlines()[0]
+    assert make(starter, *LISTS, "REF=1", "kernel").returncode != 0
+
+
 # ---- Tools that are missing ----------------------------------------------------------
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Staging, tried on a tree of a few lines with two labs."""
+"""Staging, tried on a tree of a few lines with three labs."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from staging import course, functions, leaks, manifest, output, reference, starter  # noqa: E402
+from staging import (  # noqa: E402
+    course,
+    functions,
+    leaks,
+    manifest,
+    output,
+    reference,
+    refs,
+    starter,
+    students,
+    trees,
+)
 from staging.cli import main  # noqa: E402
 from staging.errors import StageError  # noqa: E402
 from staging.reference import File, Reference  # noqa: E402
@@ -50,16 +62,42 @@ handout = "handouts/lab2-second.md"
 editable = ["mm/two.c"]
 symbols = []
 
-[starter]
-files = ["mm/two.c", "include/two*"]
-
 [[exercise]]
 file = "mm/two.c"
 function = "twice"
 todo = "double a number"
 """
 
+LAB3 = """\
+number = 3
+name = "third"
+title = "Lab 3: the third"
+handout = "handouts/lab3-third.md"
+
+[submission]
+editable = ["mm/three.c", "mm/more.c"]
+symbols = []
+
+[[exercise]]
+file = "mm/three.c"
+function = "thrice"
+todo = "treble a number"
+"""
+
+# What staging asks of a Makefile, and what make does to compile.
+MAKEFILE = """\
+FLAVOR ?= debug
+print-files:
+	@printf '2 mm/two.c\\n2 include/two%%.h\\n3 mm/three.c\\n3 mm/more.c\\n'
+print-abi:
+	@echo -DFLAVOR_$(FLAVOR)
+build/gcc-$(FLAVOR)/%.o: %.c
+	@mkdir -p $(@D); gcc -g -O1 -Iinclude -DFLAVOR_$(FLAVOR) -MMD -MP -c -o $@ $<
+"""
+
 ONE = """\
+#include "one.h"
+
 /* What is given. */
 static int
 given(int a)
@@ -86,9 +124,10 @@ boot(void)
 STUB = 'void\nboot(void)\n{\n\tif (given(0))\n\t\tlab_todo(1, "start");\n}\n'
 
 TREE = {
-    "Makefile": "all:\n",
+    "Makefile": MAKEFILE,
     "README.md": "for instructors\n",
-    "include/one.h": "int add(int a, int b);\n",
+    "include/one.h": "int add(int a, int b);\nvoid start_everything_at_once(int);\n"
+    "void lab_todo(int, const char *);\n",
     "include/two.h": "int twice(int a);\n",
     "mm/one.c": ONE,
     "mm/two.c": "int\ntwice(int a)\n{\n\treturn a + a + 0 * 1;\n}\n",
@@ -96,8 +135,13 @@ TREE = {
     "labs/lab1-first/stubs/boot.c": STUB,
     "labs/lab1-first/mutants/add.c": "wrong\n",
     "labs/lab2-second/lab.toml": LAB2,
+    "labs/lab3-third/lab.toml": LAB3,
+    "mm/three.c": "int\nthrice(int a)\n{\n\tint result_of_three = a * 3;\n\n"
+    "\treturn result_of_three;\n}\n",
+    "mm/more.c": "int three_more;\n",
     "handouts/lab1-first.md": "Add.\n",
     "handouts/lab2-second.md": "Double.\n",
+    "handouts/lab3-third.md": "Treble.\n",
     "handouts/instructor.md": "Answers.\n",
     "scripts/run": "#!/bin/sh\n",
     "scripts/stage": "#!/bin/sh\n",
@@ -155,13 +199,13 @@ def run(capsys: pytest.CaptureFixture[str], tree: Path, *words: str) -> tuple[in
 
 def test_a_manifest(tree: Path) -> None:
     labs = manifest.load_all(tree)
-    assert [lab.branch for lab in labs] == ["lab1-first", "lab2-second"]
+    assert [lab.branch for lab in labs] == ["lab1-first", "lab2-second", "lab3-third"]
     assert [exercise.function for exercise in labs[0].exercises] == ["add", "boot"]
     assert labs[0].exercises[1].stub == "labs/lab1-first/stubs/boot.c"
     for wanted in ("2", "second", "lab2-second"):
         assert manifest.select(labs, wanted) is labs[1]
-    with pytest.raises(StageError, match="use one of first, second"):
-        manifest.select(labs, "third")
+    with pytest.raises(StageError, match="use one of first, second, third"):
+        manifest.select(labs, "fourth")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +225,7 @@ def test_a_manifest(tree: Path) -> None:
         ('function = "add"', 'function = "boot"', "the function boot of mm/one.c"),
         ('function = "add"', 'function = "a()"', "is no name of a function"),
         ("number = 1", "number =", "Invalid value"),
+        ("[submission]", "[starter]\n[submission]", "name its files in FILES_LAB1 there"),
     ],
 )
 def test_mistakes_in_a_manifest(tree: Path, old: str, new: str, says: str) -> None:
@@ -193,7 +238,7 @@ def test_mistakes_in_a_manifest(tree: Path, old: str, new: str, says: str) -> No
 
 def test_labs_count_from_1(tree: Path) -> None:
     (tree / "labs/lab1-first/lab.toml").unlink()
-    with pytest.raises(StageError, match="without a gap; found: labs/lab2-second"):
+    with pytest.raises(StageError, match="without a gap; found: labs/lab2-second, labs/lab3-third"):
         manifest.load_all(tree)
 
 
@@ -287,7 +332,8 @@ def test_a_starter_of_the_first_lab(tree: Path) -> None:
         "labs/lab1-first/lab.toml",
         "mm/one.c",
         "scripts/run",
-        "starter.mk",
+        "starter/lab1-first.md",
+        "starter/lab1.mk",
     ]
     one = files["mm/one.c"].content.decode()
     assert "/* The sum. */\nint\nadd(int a, int b)\n{\n" in one
@@ -296,9 +342,10 @@ def test_a_starter_of_the_first_lab(tree: Path) -> None:
     assert "a * 1000 + 17" in one
     assert files["scripts/run"].executable
     assert not files["mm/one.c"].executable
-    assert b"EDITABLE := mm/one.c\n" in files["starter.mk"].content
-    assert b"# Lab 1: the first" in files["README.md"].content
-    assert b"@" not in files["README.md"].content
+    assert b"\nEDITABLE_LAB1 := mm/one.c\n" in files["starter/lab1.mk"].content
+    page = files["starter/lab1-first.md"].content
+    assert page.startswith(b"# Lab 1: the first\n") and b"REF=" not in page
+    assert b"@" not in page and b"@" not in files["README.md"].content
 
 
 def test_the_second_lab_alone_and_in_a_course(tree: Path) -> None:
@@ -306,7 +353,8 @@ def test_the_second_lab_alone_and_in_a_course(tree: Path) -> None:
     alone = starter.for_lab(source, source.labs[1])
     assert alone["mm/one.c"] == source.files["mm/one.c"]
     assert b'lab_todo(2, "double a number")' in alone["mm/two.c"].content
-    assert b"EDITABLE := mm/one.c mm/two.c\n" in alone["starter.mk"].content
+    assert b"EDITABLE_LAB2 := mm/two.c\n" in alone["starter/lab2.mk"].content
+    assert b"`make grade LAB=second REF=1`" in alone["starter/lab2-second.md"].content
     in_course = starter.for_course(source, source.labs[1])
     assert set(in_course) == set(alone)
     assert b'lab_todo(1, "add two numbers")' in in_course["mm/one.c"].content
@@ -325,10 +373,44 @@ def test_the_second_lab_alone_and_in_a_course(tree: Path) -> None:
 )
 def test_what_is_named_must_be_there(tree: Path, name: str, old: str, new: str, says: str) -> None:
     change(tree, name, old, new)
-    source = read(tree)
     with pytest.raises(StageError) as caught:
+        source = read(tree)
         starter.for_lab(source, source.labs[0])
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("labs/lab2-second/lab.toml", "mm/two.c", "mm/one.c", "name it in MM_LAB2 in the Makefile"),
+        (f"{HERE}/lab.toml", "mm/one.c", "mm/two.c", "mm/two.c comes with a later lab"),
+        ("Makefile", "2 include/two", "2 include/tow", "Makefile: include/tow*.h, which comes with"),
+        ("Makefile", "\t@printf", "\t@exit 3; printf", "failed: make: *** [Makefile:3: print-files]"),
+    ],
+)
+def test_what_comes_with_a_lab_must_be_so(
+    tree: Path, name: str, old: str, new: str, says: str
+) -> None:
+    change(tree, name, old, new)
+    with pytest.raises(StageError) as caught:
+        read(tree)
+    assert says in str(caught.value)
+
+
+def test_a_later_lab_only_adds_files(tree: Path) -> None:
+    source = read(tree)
+    starters = [starter.for_course(source, lab) for lab in source.labs]
+    for earlier, later in zip(starters, starters[1:]):
+        assert earlier.items() < later.items()
+    new = [sorted(set(later) - set(earlier)) for earlier, later in zip(starters, starters[1:])]
+    assert new[0] == [
+        "handouts/lab2-second.md", "include/two.h", "labs/lab2-second/lab.toml", "mm/two.c",
+        "starter/lab2-second.md", "starter/lab2.mk",
+    ]  # fmt: skip
+    assert new[1] == [
+        "handouts/lab3-third.md", "labs/lab3-third/lab.toml", "mm/more.c", "mm/three.c",
+        "starter/lab3-third.md", "starter/lab3.mk",
+    ]  # fmt: skip
 
 
 # ---- What is taken from the reference --------------------------------------------------
@@ -371,9 +453,9 @@ def test_not_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_link_is_refused(tree: Path) -> None:
-    (tree / "mm/three.c").symlink_to("one.c")
+    (tree / "mm/link.c").symlink_to("one.c")
     commit(tree)
-    with pytest.raises(StageError, match="mm/three.c is no plain file"):
+    with pytest.raises(StageError, match="mm/link.c is no plain file"):
         read(tree)
 
 
@@ -495,6 +577,14 @@ def test_a_student_merges_corrections_and_the_next_lab(tree: Path, tmp_path: Pat
     change(student, "mm/one.c", 'lab_todo(1, "add two numbers");', "return b + a;")
     git(student, "commit", "-q", "-a", "-m", "my work")
     git(student, "merge", "-q", "--no-edit", "origin/lab2-second")
+    change(student, "mm/two.c", 'lab_todo(2, "double a number");', "return a << 1;")
+    (student / "README.md").write_text("My own notes\n")
+    (student / "Makefile").write_text(MAKEFILE + "mine:\n")
+    git(student, "commit", "-q", "-a", "-m", "my work")
+    git(student, "merge", "-q", "--no-edit", "origin/lab3-third")
+    assert "return b + a;" in (student / "mm/one.c").read_text()
+    assert "return a << 1;" in (student / "mm/two.c").read_text()
+    assert 'lab_todo(3, "treble a number")' in (student / "mm/three.c").read_text()
 
     change(tree, "mm/one.c", "17", "18")
     change(tree, "mm/two.c", "int\n", "/* Twice. */\nint\n")
@@ -509,6 +599,7 @@ def test_a_student_merges_corrections_and_the_next_lab(tree: Path, tmp_path: Pat
     git(student, "fetch", "-q")
     git(student, "merge", "-q", "--no-edit", "origin/lab1-first")
     git(student, "merge", "-q", "--no-edit", "origin/lab2-second")
+    git(student, "merge", "-q", "--no-edit", "origin/lab3-third")
     text = (student / "mm/one.c").read_text()
     assert "18" in text
     assert "return b + a;" in text
@@ -552,7 +643,9 @@ def found(tree: Path, *texts: tuple[str, str]) -> list[str]:
 def test_lines_that_give_something_away(tree: Path) -> None:
     source = read(tree)
     solutions = starter.solutions(source, source.labs)
-    assert set(solutions) == {("mm/one.c", "add"), ("mm/one.c", "boot"), ("mm/two.c", "twice")}
+    assert set(solutions) == {
+        ("mm/one.c", "add"), ("mm/one.c", "boot"), ("mm/two.c", "twice"), ("mm/three.c", "thrice"),
+    }  # fmt: skip
     kept = starter.for_course(source, source.labs[-1])
     lines = {line for _, line in leaks.telling_lines(solutions, kept).values()}
     assert lines == {
@@ -560,6 +653,8 @@ def test_lines_that_give_something_away(tree: Path) -> None:
         "return secret_sum;",
         "start_everything_at_once(given(7));",
         "return a + a + 0 * 1;",
+        "int result_of_three = a * 3;",
+        "return result_of_three;",
     }
     kept["kernel/x.c"] = File(b"x() { return secret_sum; } /* int secret_sum = a + b; */")
     lines = {line for _, line in leaks.telling_lines(solutions, kept).values()}
@@ -600,6 +695,170 @@ def test_a_solution_is_not_written_anywhere(
         assert status == 2
         assert text.startswith("stage: handouts/lab1-first.md holds a line of add(): ")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_solution_of_a_later_lab_is_found_too(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(tree, "handouts/lab1-first.md", "Add.", "Later: `int result_of_three = a * 3;`.")
+    commit(tree)
+    for command in (["lab", "--lab", "first"], ["course"]):
+        status, text = run(capsys, tree, *command, "--out", str(tmp_path / "out"))
+        assert status == 2
+        assert text.startswith("stage: handouts/lab1-first.md holds a line of thrice(): ")
+
+
+# ---- Reference objects -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "numbers"),
+    [
+        ("third", "1,2", [1, 2]), ("third", "second", [2]), ("third", "2, 1", [1, 2]),
+        ("third", "all", [1, 2]), ("third", "", []), ("first", "all", []), ("second", "1", [1]),
+    ],
+)  # fmt: skip
+def test_refs_are_a_list_of_earlier_labs(
+    tree: Path, before: str, text: str, numbers: list[int]
+) -> None:
+    labs = read(tree).labs
+    found = refs.parse(labs, manifest.select(labs, before), text)
+    assert [lab.number for lab in found] == numbers
+
+
+@pytest.mark.parametrize(
+    ("lab", "text", "says"),
+    [
+        ("3", "3", "REFS=3: use labs before lab3-third: 1,2, or all"),
+        ("3", "1,x", "REFS=1,x: use labs before lab3-third: 1,2, or all"),
+        ("2", "2", "REFS=2: use labs before lab2-second: 1, or all"),
+        ("1", "1", "REFS=1: there is no lab before lab1-first"),
+    ],
+)
+def test_other_refs_are_one_clear_line(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lab: str, text: str, says: str
+) -> None:
+    out = str(tmp_path / "out")
+    status, printed = run(capsys, tree, "lab", "--lab", lab, "--out", out, "--refs", text)
+    assert (status, printed) == (2, f"stage: {says}\n")
+
+
+def test_archives_of_objects(tree: Path, tmp_path: Path) -> None:
+    source = read(tree)
+    built = refs.build(source, source.labs[:2])
+    assert sorted(built[1]) == [
+        "ref/lab1-release.a", "ref/lab1-release.abi", "ref/lab1.a", "ref/lab1.abi"
+    ]  # fmt: skip
+    flags, *sums = built[1]["ref/lab1.abi"].content.decode().splitlines()
+    assert flags == "-DFLAVOR_debug"
+    assert [line.split()[1] for line in sums] == ["include/one.h", "ref/lab1.a"]
+    assert refs.build(source, source.labs[:2]) == built
+    archive = built[1]["ref/lab1.a"].content
+    (tmp_path / "lab1.a").write_bytes(archive)
+    names = subprocess.run(
+        ["nm", "--format=just-symbols", tmp_path / "lab1.a"], capture_output=True, text=True,
+        check=True,
+    ).stdout.split()  # fmt: skip
+    assert {"add", "boot", "start_everything_at_once"} <= set(names)
+    for hidden in (b"secret_sum", str(tmp_path).encode(), b".debug"):
+        assert hidden not in archive
+
+
+def test_objects_are_on_the_branches_of_later_labs(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "course"
+    assert run(capsys, tree, "course", "--out", str(out), "--refs", "1")[0] == 0
+
+    def objects(branch: str) -> list[str]:
+        return [name for name in git(out, "ls-tree", "--name-only", branch, "ref/").split()
+                if name.endswith(".a")]  # fmt: skip
+
+    lab1, lab2 = (
+        ["ref/lab1-release.a", "ref/lab1.a"],
+        ["ref/lab2-release.a", "ref/lab2.a"],
+    )
+    assert [objects(lab.branch) for lab in read(tree).labs] == [[], lab1, lab1]
+    # What is published stays, and more can be added.
+    assert "new" not in run(capsys, tree, "course", "--out", str(out))[1]
+    assert run(capsys, tree, "course", "--out", str(out), "--refs", "2")[0] == 0
+    assert [objects(lab.branch) for lab in read(tree).labs] == [[], lab1, lab1 + lab2]
+    source = read(tree)
+    last = starter.for_course(source, source.labs[-1])
+    lines = leaks.telling_lines(starter.solutions(source, source.labs), last)
+    assert leaks.search(lines, leaks.objects_of(out)) == []
+
+
+def test_a_lab_that_comes_as_objects_comes_without_source(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["lab", "--lab", "third", "--out", str(out), "--refs", "1"]
+    assert run(capsys, tree, *words)[0] == 0
+    assert 'lab_todo(1, "add two numbers")' in (out / "mm/one.c").read_text()
+    assert "return a + a + 0 * 1;" in (out / "mm/two.c").read_text()
+    assert (out / "ref/lab1.a").exists() and not (out / "ref/lab2.a").exists()
+
+
+# ---- Students, as make check-labs plays them ----------------------------------------------
+
+# Marks for whatever is there: a lab's mark is full if none of its files says that it is not.
+GRADE = """\
+grade:
+	@mkdir -p build; s=pass; ! grep -q WRONG mm/*.c || s=fail; \\
+	echo '{"tests": [{"name": "all", "status": "'$$s'", "output": "x"}]}' >$(JSON)
+"""
+
+
+@pytest.fixture
+def course_of(tree: Path, tmp_path: Path) -> Callable[[str], Reference]:
+    def make(other: str) -> Reference:
+        """A reference with an alternative solution of lab 1, and its course repository."""
+        path = tree / HERE / "alternatives/other/mm/one.c"
+        path.parent.mkdir(parents=True)
+        path.write_text(other)
+        (tree / "Makefile").write_text(MAKEFILE + GRADE)
+        commit(tree)
+        make_course(tree, tmp_path / students.COURSE)
+        return read(tree)
+
+    return make
+
+
+def test_a_student_goes_on_from_lab_to_lab(
+    course_of: Callable[[str], Reference], tmp_path: Path
+) -> None:
+    source = course_of(ONE.replace("a + b", "b + a"))
+    student = students.Student(tmp_path, source)
+    for lab in source.labs[1:]:
+        student.go_on(lab)
+    tree = tmp_path / "student-lab3-third"
+    assert "b + a" in (tree / "mm/one.c").read_text()
+    assert "a * 3" in (tree / "mm/three.c").read_text()
+    assert not (tmp_path / "student-lab2-second/mm/three.c").exists()
+    (student.clone / "mm/one.c").write_text(ONE)
+    with pytest.raises(trees.Wrong, match="mm/one.c is not what the student"):
+        student.go_on(source.labs[2])
+
+
+def test_what_costs_a_student_marks_is_found(
+    course_of: Callable[[str], Reference], tmp_path: Path
+) -> None:
+    source = course_of(ONE + "/* WRONG */\n")
+    with pytest.raises(trees.Wrong, match="all: fail: x"):
+        students.Student(tmp_path, source).go_on(source.labs[1])
+
+
+def test_a_branch_that_changes_what_is_there_is_found(
+    course_of: Callable[[str], Reference], tmp_path: Path
+) -> None:
+    source = course_of(ONE.replace("a + b", "b + a"))
+    out = tmp_path / students.COURSE
+    git(out, "checkout", "-q", "lab2-second")
+    change(out, "mm/one.c", 'lab_todo(1, "add two numbers");', "return 0;")
+    commit(out)
+    with pytest.raises(trees.Wrong, match="(?s)git merge .*CONFLICT"):
+        students.Student(tmp_path, source).go_on(source.labs[1])
 
 
 # ---- The real labs -----------------------------------------------------------------------
