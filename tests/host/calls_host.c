@@ -66,6 +66,17 @@ host_cpu_ends(void)
 	ASSERT(change_state(host_cpu_id, PLAYED, IDLE));
 }
 
+/* How many CPUs a thread plays. Exact only while none of them can start or end. */
+unsigned
+host_cpus_played(void)
+{
+	unsigned nr = 0;
+
+	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
+		nr += __atomic_load_n(&state[cpu], __ATOMIC_ACQUIRE) == PLAYED;
+	return nr;
+}
+
 /* Answer for a CPU that no thread plays. */
 static void
 answer_for(unsigned cpu)

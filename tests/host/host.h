@@ -110,4 +110,7 @@ extern unsigned long host_vm_flushes;
 /* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
 
+/* How many CPUs are played by threads at the moment, this one included. */
+unsigned host_cpus_played(void);
+
 #endif
