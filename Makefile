@@ -76,14 +76,15 @@ MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.
 	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
 	zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
-MM_LAB3 :=
+MM_LAB3 := large_console.c large_object.c
 MM_BEFORE_LAB3 :=
 
 # What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
 FILES_LAB2 :=
-FILES_LAB3 :=
+FILES_LAB3 := include/large_object.h tests/host/fuzz/fuzz_large.c tests/host/large_test.c \
+	tests/host/large_threads_test.c tests/kernel/large_benchmarks.c tests/kernel/large_test.c
 
 .PHONY: print-files
 print-files:

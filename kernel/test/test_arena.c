@@ -11,6 +11,7 @@
  * pages are PAGE_RESERVED when a case gets it, and test_arena_reset() makes the pages such
  * again, for the kernel's own checks, once nobody wants to look at what the case left.
  */
+#include <arch.h>
 #include <bench.h>
 #include <boot_allocator.h>
 #include <memory_advanced.h>
@@ -38,11 +39,13 @@ test_arena_init(void)
 		arena = (struct frame_range){ start >> PAGE_SHIFT, (start >> PAGE_SHIFT) + frames };
 }
 
-/* Take frames from the kernel's allocator, from the top down. */
+/* Take frames from the kernel's allocator, from the top of what the direct map reaches down. */
 static void
 borrow(size_t frames)
 {
-	pfn_t end = page_frame_end();
+	pfn_t end = MIN(page_frame_end(), arch_direct_map_end() >> PAGE_SHIFT);
+
+	end = ALIGN_DOWN(end, MAX_ORDER_FRAMES);
 
 	for (; end >= frames; end -= MAX_ORDER_FRAMES) {
 		if (alloc_contig_range(end - frames, end) != 0)
