@@ -67,6 +67,93 @@ void free_pages_exact(struct page *page, size_t nr_frames);
 int alloc_contig_range(pfn_t first, pfn_t end) __must_check;
 void free_contig_range(pfn_t first, pfn_t end);
 
+/*
+ * ---- Objects: mm/slab_allocator.c, mm/kmalloc.c ----------------------------
+ *
+ * Whoever gets an object owns it until it frees it. Nothing here sleeps by itself; what
+ * gfp allows alloc_pages() to do is done only by an allocation that needs new frames.
+ */
+typedef struct kmem_cache kmem_cache_t;
+typedef uint32_t slab_flags_t;
+
+#define SLAB_NO_MERGE	   (1u << 0) /* keep the cache to itself, see kmem_cache_create() */
+#define SLAB_NO_PROTECTION (1u << 1) /* unchecked, whatever mm.heap_protection says */
+#define SLAB_CHECK	   (1u << 2) /* check every pointer that is freed: "light" */
+#define SLAB_RED_ZONE	   (1u << 3) /* find writes beside objects */
+#define SLAB_POISON	   (1u << 4) /* find writes to freed objects */
+#define SLAB_STORE_USER	   (1u << 5) /* remember who allocated and freed */
+
+#define KMEM_MAX_SIZE 8192ul /* of an object of a cache, and of its alignment */
+
+/*
+ * Make a cache of objects of size bytes, at multiples of align (a power of two; 0: 8). ctor,
+ * if not NULL, is run once on each object when its memory comes, and an object must be freed
+ * in the state that ctor left it in. name is copied. Like caches (same size and flags, no
+ * constructor, unprotected) become one, unless SLAB_NO_MERGE forbids it. Returns the cache, or
+ * NULL for want of memory. A size of 0 or above KMEM_MAX_SIZE or a bad alignment panics.
+ * Callable from any thread.
+ */
+kmem_cache_t *kmem_cache_create(const char *name, size_t size, size_t align, slab_flags_t flags,
+				void (*ctor)(void *object)) __must_check;
+
+/*
+ * Give the cache and all its memory back. With objects that are not freed yet, it prints how
+ * many and which ("slab: NAME: N objects are in use"), and the cache lives on; it may be
+ * destroyed again later. NULL is ignored. From a thread that holds no spin lock, interrupts on.
+ */
+void kmem_cache_destroy(kmem_cache_t *cache);
+
+/*
+ * An object, or NULL for want of memory. GFP_ZERO clears it; not for caches with a
+ * constructor, which panic. From any context that gfp allows.
+ */
+void *kmem_cache_alloc(kmem_cache_t *cache, gfp_t gfp) __must_check;
+
+/* Give an object back to the cache that it is from. From any context. */
+void kmem_cache_free(kmem_cache_t *cache, void *object);
+
+/*
+ * Give back what the cache does not need: objects kept for each CPU, slabs without objects in
+ * use. Returns the number of frames. From a thread that holds no spin lock, interrupts on.
+ */
+size_t kmem_cache_shrink(kmem_cache_t *cache);
+
+/* What kmalloc(0) returns: not NULL, not for use, and accepted by kfree(). */
+#define ZERO_SIZE_PTR ((void *)16)
+
+/*
+ * size bytes, aligned to 8; for sizes that are a power of two up to KMEM_MAX_SIZE, aligned to
+ * that; above KMEM_MAX_SIZE, to PAGE_SIZE. Size 0 gives ZERO_SIZE_PTR. Returns NULL for want
+ * of memory, which includes every size that no machine has. From any context that gfp allows.
+ */
+void *kmalloc(size_t size, gfp_t flags) __must_check;
+
+/* The same from the memory of one node, or of any for node -1. Another number panics. */
+void *kmalloc_node(size_t size, gfp_t flags, int node) __must_check;
+
+/* The same, cleared. */
+void *kmalloc_zeroed(size_t size, gfp_t flags) __must_check;
+
+/* At a multiple of alignment: a power of two up to 4 MiB; another number panics. */
+void *kmalloc_aligned(size_t size, size_t alignment, gfp_t flags) __must_check;
+
+/* Give back what a kmalloc function returned: also NULL and ZERO_SIZE_PTR. From any context. */
+void kfree(const void *ptr);
+
+/* The same, when the caller knows the size that it asked for. */
+void kfree_sized(const void *ptr, size_t size);
+
+/*
+ * Change the size of what a kmalloc function returned, which may move it: the contents up to
+ * the smaller size are kept, the alignment is that of kmalloc(). NULL is allocated, size 0
+ * frees. Returns where it is now, or NULL for want of memory: then ptr is as it was. With
+ * GFP_ZERO, bytes beyond the old ksize() are zero.
+ */
+void *krealloc(const void *ptr, size_t size, gfp_t flags) __must_check;
+
+/* How many bytes may be used at ptr: at least what was asked for. 0 for NULL, ZERO_SIZE_PTR. */
+size_t ksize(const void *ptr);
+
 typedef struct memory_stats {
 	/* General statistics, bytes */
 	uint64_t total_memory;

@@ -23,6 +23,16 @@ struct page_totals {
 
 void page_allocator_totals(struct page_totals *totals);
 
+/* Frames that are free, in all. */
+static inline size_t
+page_allocator_nr_free(void)
+{
+	struct page_totals totals;
+
+	page_allocator_totals(&totals);
+	return totals.free;
+}
+
 /* Its buddy allocators, [0, n): NULL for n. Which frames each has, it says itself. */
 struct buddy *page_allocator_buddy(unsigned i);
 

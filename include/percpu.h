@@ -30,14 +30,14 @@ extern unsigned nr_cpus;
 static inline unsigned
 cpu_id(void)
 {
-	return arch_cpu_id();
+	return (unsigned)arch_cpu_id();
 }
 
 /* The same, to index an array with. */
 static inline size_t
 cpu_index(void)
 {
-	return arch_cpu_index();
+	return arch_cpu_id();
 }
 
 #endif

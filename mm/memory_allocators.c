@@ -6,6 +6,7 @@
 #include <memory_advanced.h>
 #include <page_allocator.h>
 #include <page_frame.h>
+#include <slab.h>
 #include <string.h>
 
 void
@@ -13,6 +14,7 @@ mm_init(const struct memory_map *map)
 {
 	page_frame_init(map);
 	page_allocator_init(page_frame_end());
+	slab_init();
 }
 
 void
@@ -34,5 +36,5 @@ get_memory_stats(memory_stats_t *stats)
 unsigned
 mm_check(void)
 {
-	return page_allocator_check();
+	return page_allocator_check() + slab_check_all();
 }

@@ -17,7 +17,7 @@ enum thread_state {
 };
 
 /*
- * It lies at the top of its own stack, except those of the boot and idle threads.
+ * From the cache of threads, except those of the boot and idle threads.
  * (c) fixed at creation   (s) sched_lock
  */
 struct thread {

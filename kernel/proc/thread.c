@@ -2,18 +2,19 @@
 /*
  * The life of a thread: created, run, ended, joined.
  *
- * A thread and its stack are one allocation: struct thread lies at the top of the stack,
- * where no overflow reaches it.
+ * A thread is an object of a cache, and has a stack of frames of its own, with a page below
+ * that nobody may touch: an overflow of the stack cannot reach the thread, or another's.
  *
- *	guard page | stack, grows down ...  <- sp | struct thread |  top
+ *	struct thread          guard page | stack, grows down ...  <- sp |  top
  *
  * A thread cannot free the stack it runs on. So it only ends, DEAD, and whoever created
- * it frees it in thread_join(). That is safe as soon as it can be seen to be DEAD: see the
+ * it frees both in thread_join(). That is safe as soon as it can be seen to be DEAD: see the
  * locking in sched.c.
  */
 #include <console.h>
 #include <percpu.h>
 #include <printk.h>
+#include <slab.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,8 @@
 
 #include "../lib/lockdep.h"
 #include "proc.h"
+
+static KMEM_CACHE(thread_cache, "thread", sizeof(struct thread), 64, 0, NULL);
 
 static unsigned nr_created; /* (s) the next thread's id */
 
@@ -64,23 +67,30 @@ thread_main(void)
 struct thread *
 thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
 {
-	uintptr_t top = kstack_alloc();
 	struct thread *thread;
 	irqflags_t flags;
+	uintptr_t top;
 
 	ASSERT(cpu == CPU_ANY || (cpu >= 0 && cpu < (int)nr_cpus));
-	if (!top)
+	thread = kmem_cache_alloc(&thread_cache, GFP_KERNEL);
+	if (!thread)
 		return NULL;
-	thread = (struct thread *)ALIGN_DOWN(top - sizeof(*thread), 64);
+	top = kstack_alloc();
+	if (!top)
+		goto no_stack;
 	flags = spin_lock_irqsave(&sched_lock);
 	thread_init_locked(thread, name, cpu);
 	thread->entry = entry;
 	thread->arg = arg;
 	thread->stack = top;
-	thread->sp = arch_thread_stack((uintptr_t)thread, thread_main);
+	thread->sp = arch_thread_stack(top, thread_main);
 	sched_ready_locked(thread);
 	spin_unlock_irqrestore(&sched_lock, flags);
 	return thread;
+
+no_stack:
+	kmem_cache_free(&thread_cache, thread);
+	return NULL;
 }
 
 void
@@ -95,6 +105,7 @@ thread_join(struct thread *thread)
 	list_del(&thread->all);
 	spin_unlock_irqrestore(&sched_lock, flags);
 	kstack_free(thread->stack);
+	kmem_cache_free(&thread_cache, thread);
 }
 
 struct thread *

@@ -106,7 +106,8 @@ class Failed:
         tree = self.out / f"failed-{self.lab.branch}"
         trees.rewrite(files, tree, like=trees.starter_of(self.out, self.lab))
         numbers = ",".join(str(one.number) for one in self.earlier)
-        marks, _ = trees.grade(tree, self.lab, f"REF={numbers}", f"CASE={self._few()}")
+        few = ",".join(self.lab.cases[:_FEW])
+        marks, _ = trees.grade(tree, self.lab, f"REF={numbers}", f"CASE={few}")
         trees.expect_full_marks(marks)
         trees.build(tree, "CC=clang", "FLAVOR=release", f"REF={numbers}", "kernel")
 
@@ -119,7 +120,7 @@ class Failed:
         command = [
             sys.executable, self.root / "grading/grade", "--lab", self.lab.name,
             "--submission", submission, "--scratch", self.out / "submissions",
-            "--case", self._few(), "--json", report,
+            "--json", report,
         ]  # fmt: skip
         done = subprocess.run(
             command, capture_output=True, text=True, env=tools.environment(), check=False
@@ -127,9 +128,6 @@ class Failed:
         if not report.is_file():
             raise Wrong(f"grading failed:\n{done.stdout}{done.stderr}")
         trees.expect_full_marks(json.loads(report.read_text()))
-
-    def _few(self) -> str:
-        return ",".join(self.lab.cases[:_FEW])
 
 
 def other_solution(reference: Reference, lab: Lab) -> Files:

@@ -254,6 +254,7 @@ host_try(void (*fn)(void *), void *arg, unsigned budget_ms)
 		fn(arg);
 		returned = true;
 	} else {
+		host_abandon_calls();
 		/* What this CPU was in the middle of, such as holding locks, it is no more. */
 		memcpy(host_percpu[host_cpu_id], percpu_before, sizeof(percpu_before));
 	}

@@ -10,10 +10,17 @@
  *	state[cpu]	IDLE, or PLAYED by a thread, or CLAIMED by a caller
  *
  * One call at a time; who waits for its turn, or for answers, answers others meanwhile.
+ *
+ * What is called may panic, and a test may expect it to: host_try() then leaves the call half
+ * done. host_abandon_calls() ends it, so that the next one does not wait for ever.
+ *
+ * A thread that does neither of the two above, such as one that sleeps in the C library,
+ * keeps every caller waiting.
  */
 #include <arch.h>
 #include <panic.h>
 #include <percpu.h>
+#include <string.h>
 
 #include "host.h"
 
@@ -24,11 +31,17 @@ bool host_wanted[MAX_CPUS];
 
 static enum cpu_state state[MAX_CPUS] = { [0] = PLAYED }; /* main() is CPU 0 */
 static bool calling;					  /* somebody's call is under way */
+static _Thread_local bool is_caller;			  /* it is this thread's */
+static _Thread_local bool serving;			  /* this thread is in call.fn() */
 
 static struct {
 	void (*fn)(void *);
 	void *arg;
 	unsigned pending; /* CPUs that have yet to answer */
+	/* While the caller plays another CPU: which it is itself, and what that one's were. */
+	unsigned self;
+	bool elsewhere;
+	char percpu_before[HOST_PERCPU_SIZE];
 } call;
 
 static bool
@@ -47,7 +60,9 @@ host_serve_calls(void)
 	if (!__atomic_exchange_n(&host_wanted[host_cpu_id], false, __ATOMIC_ACQ_REL))
 		return;
 	host_irqs_off = true;
+	serving = true;
 	call.fn(call.arg);
+	serving = false;
 	host_irqs_off = off;
 	__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELEASE);
 }
@@ -81,14 +96,53 @@ host_cpus_played(void)
 static void
 answer_for(unsigned cpu)
 {
-	unsigned self = host_cpu_id;
-
 	if (!change_state(cpu, IDLE, CLAIMED))
 		return;
+	memcpy(call.percpu_before, host_percpu[cpu], HOST_PERCPU_SIZE);
+	call.self = host_cpu_id;
+	call.elsewhere = true;
 	host_cpu_id = cpu;
 	host_serve_calls();
-	host_cpu_id = self;
+	host_cpu_id = call.self;
+	call.elsewhere = false;
 	ASSERT(change_state(cpu, CLAIMED, IDLE));
+}
+
+/* The caller is back on its own CPU; the one that it played has not done anything. */
+static void
+leave_played_cpu(void)
+{
+	unsigned cpu = host_cpu_id;
+
+	memcpy(host_percpu[cpu], call.percpu_before, HOST_PERCPU_SIZE);
+	host_cpu_id = call.self;
+	call.elsewhere = false;
+	ASSERT(change_state(cpu, CLAIMED, IDLE));
+}
+
+/*
+ * This thread has left a call by a panic: it counts as answered if it was answering one, and
+ * is answered by nobody else if it was its own. Before anything that depends on the CPU.
+ */
+void
+host_abandon_calls(void)
+{
+	if (is_caller && call.elsewhere)
+		leave_played_cpu();
+	if (serving)
+		__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELEASE);
+	serving = false;
+	if (!is_caller)
+		return;
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		if (__atomic_exchange_n(&host_wanted[cpu], false, __ATOMIC_ACQ_REL))
+			__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELEASE);
+	}
+	/* Others may be in the middle of it. */
+	while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
+		sched_yield();
+	is_caller = false;
+	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
 }
 
 void
@@ -102,6 +156,7 @@ arch_call_cpus(void (*fn)(void *), void *arg)
 		host_serve_calls();
 		sched_yield();
 	}
+	is_caller = true;
 	call.fn = fn;
 	call.arg = arg;
 	__atomic_store_n(&call.pending, nr_cpus, __ATOMIC_RELAXED);
@@ -115,6 +170,7 @@ arch_call_cpus(void (*fn)(void *), void *arg)
 		}
 		sched_yield();
 	}
+	is_caller = false;
 	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
 	arch_irq_restore(flags);
 }

@@ -12,6 +12,9 @@
 
 uint64_t host_seed = 1;
 
+/* The section that HOST_SUITE() collects the suites in; its ends are the linker's. */
+extern const struct host_suite *const __start_host_suites[], *const __stop_host_suites[];
+
 static const char *program;
 static const char *running_suite, *running_case;
 static unsigned failures;
@@ -99,9 +102,9 @@ run_all(char **names)
 {
 	unsigned number = 0, failed = 0;
 
-	for (const struct host_suite *const *entry = __start_host_suites;
-	     entry < __stop_host_suites; entry++) {
-		const struct host_suite *suite = *entry;
+	for (const struct host_suite *const *at = __start_host_suites; at < __stop_host_suites;
+	     at++) {
+		const struct host_suite *suite = *at;
 
 		for (unsigned j = 0; j < suite->nr; j++) {
 			if (selected(suite, &suite->cases[j], names))
@@ -119,10 +122,10 @@ run_all(char **names)
 static void
 list_all(void)
 {
-	for (const struct host_suite *const *entry = __start_host_suites;
-	     entry < __stop_host_suites; entry++) {
-		for (unsigned j = 0; j < (*entry)->nr; j++)
-			printf("%s.%s\n", (*entry)->name, (*entry)->cases[j].name);
+	for (const struct host_suite *const *at = __start_host_suites; at < __stop_host_suites;
+	     at++) {
+		for (unsigned j = 0; j < (*at)->nr; j++)
+			printf("%s.%s\n", (*at)->name, (*at)->cases[j].name);
 	}
 }
 

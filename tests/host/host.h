@@ -24,20 +24,13 @@ struct host_suite {
 	unsigned nr;
 };
 
-/*
- * Define host_suite_IDENT from a table of cases. The linker gathers pointers to all suites in a
- * section, so that no file need know which there are: some come with a later lab.
- */
+/* Define a suite from a table of cases. A program has those that are linked into it. */
 #define HOST_SUITE(ident, ...)                                                                     \
 	static const struct host_case ident##_cases[] = { __VA_ARGS__ };                           \
-	const struct host_suite host_suite_##ident = { #ident, ident##_cases,                      \
-						       ARRAY_SIZE(ident##_cases) };                \
-	static const struct host_suite *const ident##_entry                                        \
-	    __attribute__((used, section("host_suites"))) = &host_suite_##ident
-
-/* Defined by the linker. */
-extern const struct host_suite *const __start_host_suites[];
-extern const struct host_suite *const __stop_host_suites[];
+	static const struct host_suite ident##_suite = { #ident, ident##_cases,                    \
+							 ARRAY_SIZE(ident##_cases) };              \
+	static const struct host_suite *const ident##_listed                                       \
+	    __attribute__((used, section("host_suites"))) = &ident##_suite
 
 /* The seed of this run, from the command line; a case derives all its choices from it. */
 extern uint64_t host_seed;
@@ -112,6 +105,16 @@ extern unsigned long host_vm_flushes;
 
 /* Run fn(0, arg) .. fn(nr - 1, arg) at the same time, one thread and CPU each. */
 void host_run_threads(unsigned nr, void (*fn)(unsigned cpu, void *arg), void *arg);
+
+/*
+ * Begin and stop to play the CPU host_cpu_id. A thread of host_run_threads() plays its CPU
+ * all the time, unless it stops and begins again itself.
+ */
+void host_cpu_starts(void);
+void host_cpu_ends(void);
+
+/* End the calls of other CPUs that this thread has left by a panic. */
+void host_abandon_calls(void);
 
 /* How many CPUs are played by threads at the moment, this one included. */
 unsigned host_cpus_played(void);

@@ -47,7 +47,7 @@ expect_nothing_left(void)
 	CHECK_EQ(stats.guard_pages, 0);
 	CHECK_EQ(stats.descriptor_frames, 0);
 	CHECK_EQ(stats.table_frames, 0);
-	CHECK_EQ(mm_frames.frames_free, frames_at_start);
+	CHECK_EQ(page_allocator_nr_free(), frames_at_start);
 	CHECK_EQ(mm_check(), 0);
 }
 
@@ -125,7 +125,7 @@ compare_with_model(void)
 	CHECK_EQ(stats.bytes, bytes);
 	CHECK_EQ(stats.frames, frames);
 	CHECK_EQ(stats.guard_pages, 2 * (nr + stats.waiting_objects));
-	CHECK_EQ(frames_at_start - mm_frames.frames_free,
+	CHECK_EQ(frames_at_start - page_allocator_nr_free(),
 		 frames + stats.waiting_frames + stats.descriptor_frames + stats.table_frames);
 	CHECK_EQ(large_check(), 0);
 }
@@ -171,9 +171,9 @@ with_failures(void)
 	prng_seed(&prng, host_seed);
 	for (unsigned round = 0; round < 12 && !host_failed(); round++) {
 		start_machine(KiB(256));
-		fault_set(&mm_frames.faults, 2 + prng_below(&prng, 20), prng_next(&prng));
+		page_allocator_set_faults(2 + prng_below(&prng, 20), prng_next(&prng));
 		random_calls(&prng, 100);
-		fault_set(&mm_frames.faults, 0, 0);
+		page_allocator_set_faults(0, 0);
 		expect_nothing_left();
 	}
 }
@@ -230,11 +230,11 @@ shortage_at_every_point(void)
 		CHECK_EQ(stats_now().nr_failed - failed, nr < 23);
 		CHECK_EQ(large_check(), 0);
 		if (address) {
-			CHECK_EQ(mm_frames.frames_free, nr - 23);
+			CHECK_EQ(page_allocator_nr_free(), nr - 23);
 			memset(address, 0x5a, 21 * PAGE_SIZE);
 			large_free(address);
 		} else {
-			CHECK_EQ(mm_frames.frames_free, nr);
+			CHECK_EQ(page_allocator_nr_free(), nr);
 			CHECK_EQ(stats_now().guard_pages, 0);
 		}
 		(void)large_flush();
@@ -254,7 +254,7 @@ shortage_flushes(void)
 		first = large_alloc(12 * PAGE_SIZE, GFP_KERNEL);
 		leave_free(nr);
 		large_free(first);
-		CHECK_EQ(mm_frames.frames_free, nr);
+		CHECK_EQ(page_allocator_nr_free(), nr);
 		second = large_alloc(12 * PAGE_SIZE, GFP_KERNEL);
 		CHECK(second != NULL);
 		if (second)
@@ -296,17 +296,17 @@ freed_waits_for_the_flush(void)
 	start_machine(MiB(4));
 	first = large_alloc(3 * PAGE_SIZE, GFP_KERNEL);
 	flushes = host_vm_flushes;
-	before = mm_frames.frames_free;
+	before = page_allocator_nr_free();
 	large_free(first);
 	CHECK_EQ(host_vm_flushes, flushes);
-	CHECK_EQ(mm_frames.frames_free, before);
+	CHECK_EQ(page_allocator_nr_free(), before);
 	CHECK_EQ(stats_now().waiting_objects, 1);
 	CHECK_EQ(stats_now().waiting_frames, 3);
 	second = large_alloc(3 * PAGE_SIZE, GFP_KERNEL);
 	CHECK(second != first);
 	CHECK_EQ(large_flush(), 3);
 	CHECK_EQ(host_vm_flushes, flushes + 1);
-	CHECK_EQ(mm_frames.frames_free, before);
+	CHECK_EQ(page_allocator_nr_free(), before);
 	CHECK_EQ(large_flush(), 0);
 	CHECK_EQ(host_vm_flushes, flushes + 1);
 	third = large_alloc(3 * PAGE_SIZE, GFP_KERNEL);
@@ -590,9 +590,9 @@ windows(void)
 	start_machine(MiB(1));
 	page = alloc_pages(GFP_ZERO, 0);
 	direct = page_to_virt(page);
-	before = mm_frames.frames_free;
+	before = page_allocator_nr_free();
 	CHECK_EQ(arch_vm_map((uintptr_t)window, page_to_pfn(page) << PAGE_SHIFT), 0);
-	CHECK_EQ(mm_frames.frames_free, before);
+	CHECK_EQ(page_allocator_nr_free(), before);
 	window[3] = 77;
 	CHECK_EQ(direct[3], 77);
 	CHECK_EQ(frame_at(window), page_to_pfn(page) << PAGE_SHIFT);

@@ -87,7 +87,7 @@ run(uint64_t memory)
 	CHECK_EQ(stats.waiting_objects, 0);
 	CHECK_EQ(stats.table_frames, 0);
 	CHECK_EQ(stats.descriptor_frames, 0);
-	CHECK_EQ(mm_frames.frames_free, frames);
+	CHECK_EQ(page_allocator_nr_free(), frames);
 	CHECK_EQ(large_check(), 0);
 	CHECK_EQ(mm_check(), 0);
 }

@@ -12,7 +12,6 @@ host_start_machine(uint64_t size)
 {
 	static struct memory_map firmware, map;
 	struct memory_map_report report;
-	struct page_totals totals;
 
 	firmware.nr = firmware.nr_dropped = 0;
 	memory_map_add(&firmware, MiB(1), size, MEMORY_USABLE);
@@ -21,6 +20,5 @@ host_start_machine(uint64_t size)
 	ASSERT_EQ(memory_map_normalise(&firmware, &map, arch_direct_map_end(), &report), 0);
 	boot_alloc_init(&map);
 	mm_init(&map);
-	page_allocator_totals(&totals);
-	return totals.free;
+	return page_allocator_nr_free();
 }

@@ -35,7 +35,7 @@ begin(struct ktest *t)
 	large_free(first);
 	(void)large_flush();
 	large_get_stats(&stats_before);
-	free_before = mm_frames.frames_free;
+	free_before = page_allocator_nr_free();
 }
 
 static void
@@ -53,7 +53,7 @@ expect_all_back(struct ktest *t)
 	expect_eq(t, stats.guard_pages, stats_before.guard_pages);
 	expect_eq(t, stats.descriptor_frames, stats_before.descriptor_frames);
 	expect_eq(t, stats.table_frames, stats_before.table_frames);
-	expect_eq(t, mm_frames.frames_free, free_before);
+	expect_eq(t, page_allocator_nr_free(), free_before);
 	expect_eq(t, large_check(), 0);
 	expect_eq(t, mm_check(), 0);
 }
@@ -163,9 +163,9 @@ KTEST(large, failures_leave_nothing, .budget_ms = 20000)
 	for (unsigned i = 0; i < 300; i++) {
 		void *object;
 
-		fault_set(&mm_frames.faults, 2 + i % 12, t->seed + i);
+		page_allocator_set_faults(2 + i % 12, t->seed + i);
 		object = large_alloc((1 + i % 40) * PAGE_SIZE, GFP_KERNEL);
-		fault_set(&mm_frames.faults, 0, 0);
+		page_allocator_set_faults(0, 0);
 		failed += object == NULL;
 		if (object)
 			large_free(object);
@@ -476,7 +476,7 @@ KTEST(large, kmap_windows)
 {
 	uint8_t *window = (uint8_t *)KMAP_BASE + (KMAP_PAGES - 1) * PAGE_SIZE;
 	struct page *page[2] = { alloc_pages(GFP_ZERO, 0), alloc_pages(GFP_ZERO, 0) };
-	size_t free = mm_frames.frames_free;
+	size_t free = page_allocator_nr_free();
 
 	assert_true(t, page[0] && page[1]);
 	for (unsigned i = 0; i < 2; i++) {
@@ -491,7 +491,7 @@ KTEST(large, kmap_windows)
 		expect_eq(t, arch_vm_unmap((uintptr_t)window), frame);
 		arch_vm_flush((uintptr_t)window, (uintptr_t)window + PAGE_SIZE);
 	}
-	expect_eq(t, mm_frames.frames_free, free);
+	expect_eq(t, page_allocator_nr_free(), free);
 	__free_pages(page[0], 0);
 	__free_pages(page[1], 0);
 }

@@ -15,27 +15,7 @@
 #include <string.h>
 #include <test_arena.h>
 
-/* Knuth's MMIX generator; 31 bits of the new state. */
-static uint32_t
-draw(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
-	return *state >> 33;
-}
-
-/* A random permutation of [0, n): Fisher and Yates, from the top. */
-static void
-shuffle(uint32_t *p, uint32_t n, uint64_t seed)
-{
-	for (uint32_t i = 0; i < n; i++)
-		p[i] = i;
-	for (uint32_t i = n - 1; i > 0; i--) {
-		uint32_t j = draw(&seed) % (i + 1), other = p[i];
-
-		p[i] = p[j];
-		p[j] = other;
-	}
-}
+#include "workload.h"
 
 /* Room for a benchmark's own tables. Ends the suite with a message when there is none. */
 static void *

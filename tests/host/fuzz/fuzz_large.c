@@ -90,7 +90,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	frames = host_start_machine(KiB(64) + data[0] % 16 * KiB(64));
-	fault_set(&mm_frames.faults, data[1], 1);
+	page_allocator_set_faults(data[1], 1);
 	data += 2;
 	size -= 2;
 	for (unsigned nr = 0; size >= 2 && nr < MAX_OPS; data += 2, size -= 2, nr++) {
@@ -103,7 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			drop(i);
 	}
 	(void)large_flush();
-	if (large_check() != 0 || mm_check() != 0 || mm_frames.frames_free != frames)
+	if (large_check() != 0 || mm_check() != 0 || page_allocator_nr_free() != frames)
 		die("something is left");
 	return 0;
 }

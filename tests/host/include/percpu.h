@@ -34,7 +34,7 @@ extern unsigned nr_cpus;
 static inline unsigned
 cpu_id(void)
 {
-	return arch_cpu_id();
+	return (unsigned)arch_cpu_id();
 }
 
 static inline size_t

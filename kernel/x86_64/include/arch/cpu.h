@@ -22,7 +22,8 @@ arch_irq_save(void)
 static inline void
 arch_irq_restore(irqflags_t flags)
 {
-	if (flags & RFLAGS_IF)
+	/* Hardly anybody calls with interrupts off already. */
+	if (__builtin_expect((flags & RFLAGS_IF) != 0, 1))
 		__asm__ volatile("sti" ::: "memory");
 }
 
@@ -95,20 +96,14 @@ arch_percpu_offset(void)
 	return offset;
 }
 
-/* Loading 32 bits clears the upper half of the register. */
-static inline size_t
-arch_cpu_index(void)
+/* A long, so that as an index it need not be extended: loading 32 bits has cleared the others. */
+static inline unsigned long
+arch_cpu_id(void)
 {
-	size_t id;
+	unsigned long id;
 
 	__asm__ volatile("movl %%gs:%c1, %k0" : "=r"(id) : "i"(ARCH_CPU_ID));
 	return id;
-}
-
-static inline unsigned
-arch_cpu_id(void)
-{
-	return (unsigned)arch_cpu_index();
 }
 
 #endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Heap protection: finding the mistakes of those who use the heap.
+ */
+#include <cmdline.h>
+#include <errno.h>
+#include <page_frame.h>
+#include <panic.h>
+#include <printk.h>
+#include <slab.h>
+#include <string.h>
+
+#include "heap_protection.h"
+
+#ifdef IKOS_DEBUG
+enum heap_level heap_protection = HEAP_LIGHT;
+#else
+enum heap_level heap_protection = HEAP_OFF;
+#endif
+
+static int
+parse_level(const char *value)
+{
+	static const char *const names[] = { "off", "light", "full" };
+	uint64_t number;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			heap_protection = (enum heap_level)i;
+			return 0;
+		}
+	}
+	if (parse_u64(value, &number) != 0 || number > HEAP_FULL)
+		return -EINVAL;
+	heap_protection = (enum heap_level)number;
+	return 0;
+}
+CMDLINE_OPTION(heap_protection, "mm.heap_protection",
+	       "find misuse of the heap: off, light (pointers), full (also contents)", parse_level);
+
+void
+heap_protect(struct kmem_cache *cache)
+{
+	if (!(cache->flags & SLAB_NO_PROTECTION) && heap_protection >= HEAP_LIGHT)
+		cache->flags |= SLAB_CHECK;
+	cache->flags &= ~SLAB_GUARDED;
+}
+
+/* ---- Pointers ------------------------------------------------------------------------------ */
+
+/* The page of the frame that ptr points into, or NULL if there is none. */
+static struct page *
+heap_page(const void *ptr)
+{
+	uintptr_t pfn = ((uintptr_t)ptr - DIRECT_MAP_BASE) >> PAGE_SHIFT;
+
+	if (pfn >= page_frame_end() || !page_frame_present(pfn))
+		return NULL;
+	return pfn_to_page(pfn);
+}
+
+static _Noreturn void
+foreign_pointer(const char *cache, const void *ptr)
+{
+	panic("slab: foreign pointer: %p is no object of %s", ptr, cache);
+}
+
+static _Noreturn void
+interior_pointer(const char *cache, const void *ptr, const void *object)
+{
+	panic("slab: interior pointer: %p lies %lu bytes into object %p of %s", ptr,
+	      (unsigned long)((const char *)ptr - (const char *)object), object, cache);
+}
+
+_Noreturn void
+heap_double_free(struct kmem_cache *cache, const void *object)
+{
+	heap_print_history(cache, object);
+	panic("slab: double free of object %p of %s", object, cache->name);
+}
+
+/* The slab that ptr points into an object of, at its beginning; panics otherwise. */
+static struct slab *
+check_object(struct kmem_cache *cache, const void *ptr)
+{
+	struct page *page = heap_page(ptr);
+	struct slab *slab;
+	size_t index;
+
+	if (!page || page->use != PAGE_USE_SLAB)
+		foreign_pointer(cache->name, ptr);
+	slab = (struct slab *)page->owner;
+	if (slab->cache != cache)
+		panic("slab: wrong cache: object %p of %s was freed into %s", ptr,
+		      slab->cache->name, cache->name);
+	if ((const char *)ptr < slab->first)
+		foreign_pointer(cache->name, ptr);
+	index = slab_index(slab, ptr);
+	if (index >= cache->nr_objects)
+		foreign_pointer(cache->name, ptr);
+	if (slab_object(slab, index) != ptr)
+		interior_pointer(cache->name, ptr, slab_object(slab, index));
+	return slab;
+}
+
+void *
+heap_check_free(struct kmem_cache *cache, void *object)
+{
+	check_object(cache, object);
+	return object;
+}
+
+struct page *
+heap_check_kfree(const void *ptr)
+{
+	struct page *page = heap_page(ptr);
+
+	if (!page)
+		foreign_pointer("kmalloc", ptr);
+	if (page->use == PAGE_USE_SLAB) {
+		struct kmem_cache *cache = ((struct slab *)page->owner)->cache;
+
+		if (heap_protection != HEAP_OFF && !(cache->flags & SLAB_KMALLOC))
+			panic("slab: wrong cache: object %p of %s was freed with kfree()", ptr,
+			      cache->name);
+		return page;
+	}
+	if (page->use != PAGE_USE_LARGE)
+		foreign_pointer("kmalloc", ptr);
+	while (page->owner == 0)
+		page--;
+	if (page_to_virt(page) != ptr)
+		interior_pointer("kmalloc", ptr, page_to_virt(page));
+	return page;
+}
+
+void
+heap_check_size(const void *ptr, size_t size)
+{
+	size_t room = ksize(ptr), wanted = 0;
+
+	if (size > KMEM_MAX_SIZE)
+		wanted = ALIGN_UP(size, PAGE_SIZE);
+	else if (size > 0)
+		wanted = size_of_class(size_class(size));
+	if (room != wanted)
+		panic("slab: wrong size: object %p has room for %lu bytes, freed as %lu", ptr,
+		      (unsigned long)room, (unsigned long)size);
+}
+
+/*
+ * The first page says how many frames there are. The others are marked too when the heap is
+ * protected, so that a pointer into the middle is known for one.
+ */
+void
+heap_mark_large(struct page *page, size_t nr_frames)
+{
+	page->use = PAGE_USE_LARGE;
+	page->owner = nr_frames;
+	for (size_t i = 1; heap_protection != HEAP_OFF && i < nr_frames; i++) {
+		page[i].use = PAGE_USE_LARGE;
+		page[i].owner = 0;
+	}
+}
+
+void
+heap_unmark_large(struct page *page)
+{
+	size_t nr_frames = heap_protection != HEAP_OFF ? page->owner : 1;
+
+	for (size_t i = 0; i < nr_frames; i++) {
+		page[i].use = PAGE_USE_NONE;
+		page[i].owner = 0;
+	}
+}
+
+void
+heap_print_history(struct kmem_cache *cache, const void *object)
+{
+	(void)cache;
+	(void)object;
+}
+
+void
+guard_fresh(struct kmem_cache *cache, void *object)
+{
+	(void)cache;
+	(void)object;
+}
+
+void *
+guard_alloc(struct kmem_cache *cache, gfp_t gfp, size_t size)
+{
+	(void)size;
+	return slab_alloc_object(cache, gfp);
+}
+
+void
+guard_free(struct kmem_cache *cache, void *object)
+{
+	slab_free_object(cache, object);
+}
+
+size_t
+guard_size(const void *object)
+{
+	return slab_of(object)->cache->size;
+}
+
+void *
+guard_alloc_large(size_t size, size_t alignment, gfp_t gfp)
+{
+	(void)size;
+	(void)alignment;
+	(void)gfp;
+	return NULL;
+}
+
+void
+guard_free_large(struct page *page)
+{
+	(void)page;
+}
+
+size_t
+guard_size_large(const struct page *page)
+{
+	return page->owner;
+}
+
+void
+guard_release_all(struct kmem_cache *cache)
+{
+	(void)cache;
+}

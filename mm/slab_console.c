@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What the console shows of objects: slabinfo. */
+#include <console.h>
+#include <printk.h>
+#include <slab.h>
+#include <string.h>
+
+/* The n-th name on the list of caches, counting aliases. Returns its cache, or NULL. */
+static struct kmem_cache *
+nth_name(unsigned n, char name[CACHE_NAME_SIZE], bool *is_alias)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache, *found = NULL;
+	struct cache_alias *alias;
+
+	list_for_each_entry (cache, &all_caches, link) {
+		if (n-- == 0) {
+			strlcpy(name, cache->name, CACHE_NAME_SIZE);
+			*is_alias = false;
+			found = cache;
+			break;
+		}
+		list_for_each_entry (alias, &cache->aliases, link) {
+			if (n-- != 0)
+				continue;
+			strlcpy(name, alias->name, CACHE_NAME_SIZE);
+			*is_alias = true;
+			found = cache;
+			break;
+		}
+		if (found)
+			break;
+	}
+	spin_unlock_irqrestore(&caches_lock, flags);
+	return found;
+}
+
+static void
+print_cache(struct kmem_cache *cache)
+{
+	struct slab_stats stats;
+
+	slab_get_stats(cache, &stats);
+	if (stats.nr_objects == 0)
+		return;
+	kprintf("%-20s %6u %8lu %8lu %8lu %5lu/%lu/%-5lu %7lu %12lu\n", cache->name, cache->size,
+		(unsigned long)stats.nr_in_use, (unsigned long)stats.nr_held,
+		(unsigned long)stats.nr_free, (unsigned long)stats.nr_slabs[SLAB_FULL],
+		(unsigned long)stats.nr_slabs[SLAB_PARTIAL],
+		(unsigned long)stats.nr_slabs[SLAB_EMPTY],
+		(unsigned long)((stats.bytes + stats.own_bytes) >> 10),
+		(unsigned long)stats.nr_alloc);
+}
+
+static void
+slabinfo(int argc, char **argv)
+{
+	char name[CACHE_NAME_SIZE];
+	struct kmem_cache *cache;
+	bool is_alias;
+
+	(void)argc;
+	(void)argv;
+	kprintf("%-20s %6s %8s %8s %8s %-13s %7s %12s\n", "cache", "bytes", "in use", "held",
+		"free", "full/part/empty", "kB", "allocated");
+	for (unsigned n = 0; (cache = nth_name(n, name, &is_alias)) != NULL; n++) {
+		if (is_alias)
+			kprintf("%-20s is %s\n", name, cache->name);
+		else
+			print_cache(cache);
+	}
+}
+CONSOLE_COMMAND(slabinfo, "slabinfo", "", "the caches of objects, and what they hold", slabinfo);

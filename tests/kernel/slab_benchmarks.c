@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What objects cost, in the workloads that stock Linux was measured with on the same emulated
+ * machine, under the same names; and how much memory they take beside their own size.
+ *
+ * The caches are not shared with others, as there, so that the figures are of this workload.
+ */
+#include <bench.h>
+#include <memory_advanced.h>
+#include <printk.h>
+#include <slab.h>
+
+#include "workload.h"
+
+#define NR_PAIRS 10000
+#define NR_BATCH 10000
+
+static void *objects[NR_BATCH];
+static uint32_t order_of_freeing[NR_BATCH];
+
+/* A figure called KIND SIZE.WHAT HOW: "kmem64.batch10k.free-", "random". */
+static void
+report(const char *kind, unsigned size, const char *what, const char *how, uint64_t *ticks,
+       uint64_t ops)
+{
+	char name[64];
+
+	ksnprintf(name, sizeof(name), "%s%u.%s%s", kind, size, what, how);
+	bench_report(name, ticks, BENCH_REPS, ops);
+}
+
+/* ---- A cache of one's own ---------------------------------------------------------------- */
+
+static void
+measure_pair(kmem_cache_t *cache, unsigned size)
+{
+	uint64_t ticks[BENCH_REPS];
+
+	for (unsigned rep = 0; rep < BENCH_REPS; rep++) {
+		uint64_t before = arch_cycles();
+
+		for (unsigned i = 0; i < NR_PAIRS; i++) {
+			void *object = kmem_cache_alloc(cache, GFP_KERNEL);
+
+			kmem_cache_free(cache, object);
+		}
+		ticks[rep] = arch_cycles() - before;
+	}
+	report("kmem", size, "pair", "", ticks, NR_PAIRS);
+}
+
+static void
+measure_batch(kmem_cache_t *cache, unsigned size, const char *how)
+{
+	uint64_t alloc_ticks[BENCH_REPS], free_ticks[BENCH_REPS];
+	char before_how[16];
+
+	ksnprintf(before_how, sizeof(before_how), "%s-free", how);
+	for (unsigned rep = 0; rep < BENCH_REPS; rep++) {
+		uint64_t before = arch_cycles();
+
+		for (unsigned i = 0; i < NR_BATCH; i++)
+			objects[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+		alloc_ticks[rep] = arch_cycles() - before;
+
+		before = arch_cycles();
+		for (unsigned i = 0; i < NR_BATCH; i++)
+			kmem_cache_free(cache, objects[order_of_freeing[i]]);
+		free_ticks[rep] = arch_cycles() - before;
+	}
+	report("kmem", size, "batch10k.alloc.before-", before_how, alloc_ticks, NR_BATCH);
+	report("kmem", size, "batch10k.free-", how, free_ticks, NR_BATCH);
+}
+
+static void
+measure_cache(unsigned size)
+{
+	static const char *const how[] = { "same", "reverse", "random" };
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, SLAB_NO_MERGE, NULL);
+
+	if (!cache) {
+		kprintf("bench: no memory for a cache\n");
+		return;
+	}
+	measure_pair(cache, size);
+	for (unsigned order = 0; order < ARRAY_SIZE(how); order++) {
+		for (unsigned i = 0; i < NR_BATCH; i++)
+			order_of_freeing[i] = order ? NR_BATCH - 1 - i : i;
+		if (order == 2)
+			shuffle(order_of_freeing, NR_BATCH, 7);
+		measure_batch(cache, size, how[order]);
+	}
+	kmem_cache_destroy(cache);
+}
+
+/* ---- kmalloc ------------------------------------------------------------------------------ */
+
+static void
+measure_kmalloc(unsigned size)
+{
+	uint64_t ticks[BENCH_REPS], alloc_ticks[BENCH_REPS], free_ticks[BENCH_REPS];
+
+	for (unsigned rep = 0; rep < BENCH_REPS; rep++) {
+		uint64_t before = arch_cycles();
+
+		for (unsigned i = 0; i < 2000; i++)
+			kfree(kmalloc(size, GFP_KERNEL));
+		ticks[rep] = arch_cycles() - before;
+	}
+	report("kmalloc", size, "pair", "", ticks, 2000);
+	for (unsigned rep = 0; rep < BENCH_REPS; rep++) {
+		uint64_t before = arch_cycles();
+
+		for (unsigned i = 0; i < 1000; i++)
+			objects[i] = kmalloc(size, GFP_KERNEL);
+		alloc_ticks[rep] = arch_cycles() - before;
+		before = arch_cycles();
+		for (unsigned i = 0; i < 1000; i++)
+			kfree(objects[i]);
+		free_ticks[rep] = arch_cycles() - before;
+	}
+	report("kmalloc", size, "batch1k.alloc", "", alloc_ticks, 1000);
+	report("kmalloc", size, "batch1k.free", "", free_ticks, 1000);
+}
+
+BENCH_SUITE(slab, "caches of 64 and 256 bytes, and kmalloc of 8 to 8,192")
+{
+	static const unsigned sizes[] = { 8,   16,  32,	  64,	96,   128, 192,
+					  256, 512, 1024, 2048, 4096, 8192 };
+
+	measure_cache(64);
+	measure_cache(256);
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
+		measure_kmalloc(sizes[i]);
+}
