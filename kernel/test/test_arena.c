@@ -25,6 +25,7 @@
 
 static struct frame_range arena;
 static bool borrowed, used;
+static struct page borrowed_head[BENCH_FRAMES / MAX_ORDER_FRAMES]; /* of each largest block */
 
 void
 test_arena_init(void)
@@ -52,6 +53,8 @@ borrow(size_t frames)
 			continue;
 		arena = (struct frame_range){ end - frames, end };
 		borrowed = true;
+		for (size_t i = 0; i < frames / MAX_ORDER_FRAMES; i++)
+			borrowed_head[i] = *pfn_to_page(arena.first + i * MAX_ORDER_FRAMES);
 		return;
 	}
 }
@@ -90,10 +93,14 @@ test_arena_reset(void)
 		return;
 	/* Give the frames back as the blocks that they were given out as. */
 	for (pfn_t pfn = arena.first; pfn < arena.end; pfn++) {
-		bool head = IS_ALIGNED(pfn, MAX_ORDER_FRAMES);
+		const struct page *head = &borrowed_head[(pfn - arena.first) / MAX_ORDER_FRAMES];
 
-		pfn_to_page(pfn)->state = head ? PAGE_ALLOCATED : PAGE_TAIL;
-		pfn_to_page(pfn)->order = head ? MAX_ORDER : 0;
+		if (IS_ALIGNED(pfn, MAX_ORDER_FRAMES)) {
+			*pfn_to_page(pfn) = *head;
+			continue;
+		}
+		pfn_to_page(pfn)->state = PAGE_TAIL;
+		pfn_to_page(pfn)->group = head->group;
 	}
 	free_contig_range(arena.first, arena.end);
 	arena = (struct frame_range){ 0, 0 };
