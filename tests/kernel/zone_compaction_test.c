@@ -25,7 +25,7 @@ struct cell {
 
 static struct cell cell[NR_CELLS];
 static spinlock_t cells_lock = SPINLOCK_INIT("cells", RANK_TEST); /* (l) */
-static unsigned nr_wrong, nr_moves;				  /* (l) */
+static unsigned nr_wrong, nr_moves;				  /* (l) calls of the mover */
 static int refuse; /* (l) moves to refuse: one in so many; 0: none */
 
 static uint64_t *
@@ -58,7 +58,8 @@ move_cell(struct page *from, struct page *to, unsigned order)
 	flags = spin_lock_irqsave(&cells_lock);
 	if (at->page != from || at->order != order || !is_intact(at))
 		nr_wrong++;
-	if (refuse && ++nr_moves % (unsigned)refuse == 0) {
+	nr_moves++;
+	if (refuse && nr_moves % (unsigned)refuse == 0) {
 		memset(page_to_virt(to), 0, PAGE_SIZE << order);
 		error = -EBUSY;
 	} else {
@@ -262,16 +263,25 @@ KTEST(zone_compaction, moves_as_little_as_possible, .budget_ms = 20000)
 /* ---- Many threads --------------------------------------------------------------------------- */
 
 #define NR_OWNERS      4
-#define CELLS_EACH     200
-#define OWNER_ROUNDS   1500
-#define COMPACT_ROUNDS 60
+#define CELLS_EACH     200 /* of 3.75 frames on average, half of them full: 1,500 frames */
+#define COMPACT_ROUNDS 100
+#define NR_MOVES       50
+#define MAX_TRIES      20000
+
+static const struct node_shape crowded = { .normal = 2 };
 
 struct owner {
 	struct prng prng;
 	struct cell *cells;
 };
 
-static unsigned nr_owners_at_work; /* atomic */
+static unsigned nr_compacting; /* atomic: threads that still do */
+
+static bool
+is_time(void)
+{
+	return __atomic_load_n(&nr_compacting, __ATOMIC_ACQUIRE) > 0;
+}
 
 /* Fill, look at and empty cells of one's own, in any order. */
 static void
@@ -279,7 +289,7 @@ own(void *arg)
 {
 	struct owner *self = arg;
 
-	for (unsigned i = 0; i < OWNER_ROUNDS; i++) {
+	while (is_time()) {
 		struct cell *at = &self->cells[prng_below(&self->prng, CELLS_EACH)];
 		uint64_t mark = prng_next(&self->prng);
 
@@ -292,17 +302,18 @@ own(void *arg)
 		if (self->cells[i].page)
 			cell_empty(&self->cells[i]);
 	}
-	__atomic_sub_fetch(&nr_owners_at_work, 1, __ATOMIC_RELEASE);
 }
 
-static unsigned nr_large; /* atomic: blocks of order 9 and 10 that compacting threads got */
+static unsigned nr_large; /* atomic: blocks that compacting threads got */
 
 static void
 compact_often(void *arg)
 {
 	(void)arg;
-	while (__atomic_load_n(&nr_owners_at_work, __ATOMIC_ACQUIRE) > 0) {
-		unsigned order = 7 + nr_large % 4;
+	while (__atomic_load_n(&normal->nr_free, __ATOMIC_RELAXED) > MAX_ORDER_FRAMES * 5 / 8)
+		thread_yield(); /* the owners have just begun */
+	for (unsigned i = 0; i < COMPACT_ROUNDS || (nr_moves < NR_MOVES && i < MAX_TRIES); i++) {
+		unsigned order = 5 + i % 4;
 		struct page *page;
 
 		(void)compact_zone(normal, order);
@@ -314,13 +325,14 @@ compact_often(void *arg)
 			__atomic_add_fetch(&nr_large, 1, __ATOMIC_RELAXED);
 		}
 	}
+	__atomic_sub_fetch(&nr_compacting, 1, __ATOMIC_RELEASE);
 }
 
 static void
 drain_often(void *arg)
 {
 	(void)arg;
-	while (__atomic_load_n(&nr_owners_at_work, __ATOMIC_ACQUIRE) > 0) {
+	while (is_time()) {
 		node_drain_lists(&test_node);
 		thread_sleep_ns(100 * NSEC_PER_USEC);
 	}
@@ -339,8 +351,8 @@ KTEST(zone_compaction, owners_and_compaction_race, .nr_params = 3, .budget_ms = 
 	cells_reset();
 	nr_large = 0;
 	refuse = t->param == 2 ? 5 : 0;
-	node_make(t, &one_zone);
-	__atomic_store_n(&nr_owners_at_work, NR_OWNERS, __ATOMIC_RELEASE);
+	node_make(t, &crowded);
+	__atomic_store_n(&nr_compacting, 2, __ATOMIC_RELEASE);
 	sched_fuzz_ticks(3000, 50000, t->seed);
 	for (unsigned i = 0; i < NR_OWNERS + ARRAY_SIZE(others); i++) {
 		bool owns = i < NR_OWNERS;
