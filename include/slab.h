@@ -33,7 +33,7 @@
 #define SLAB_PROTECTED (SLAB_CHECK | SLAB_GUARDED)
 
 /* What the allocator's own objects are taken with: a free must not wait for memory. */
-#define SLAB_OWN_GFP GFP_KERNEL
+#define SLAB_OWN_GFP GFP_NOWAIT
 
 /*
  * Objects that one CPU holds ready. Only that CPU touches it, with interrupts off.
@@ -89,7 +89,8 @@ struct cache_node {
 
 struct kmem_cache {
 	struct magazine *magazine[MAX_CPUS]; /* (i) */
-	slab_flags_t flags;		     /* (c) */
+	slab_flags_t flags;		     /* (c) those asked for, and what protection adds */
+	slab_flags_t asked;		     /* (c) */
 	bool ready;			     /* (l) all below is set; atomic */
 	bool off_slab;			     /* (c) the headers of its slabs lie elsewhere */
 	uint8_t order;			     /* (c) of its slabs */
@@ -106,12 +107,12 @@ struct kmem_cache {
 	uint32_t max_empty;		     /* (c) slabs without objects in use that are kept */
 	void (*ctor)(void *object);	     /* (c) */
 	struct cache_node node[NR_NODES];
-	uint64_t nr_alloc_past;	    /* atomic: of magazines that are gone */
-	struct list_head link;	    /* (l) in all_caches */
-	struct list_head aliases;   /* (l) struct cache_alias */
-	unsigned nr_users;	    /* (l) 1, and each cache that was merged into it */
-	char name[CACHE_NAME_SIZE]; /* (c) */
-	struct heap_quarantine *quarantine;
+	uint64_t nr_alloc_past;		    /* atomic: of magazines that are gone */
+	struct list_head link;		    /* (l) in all_caches */
+	struct list_head aliases;	    /* (l) struct cache_alias */
+	unsigned nr_users;		    /* (l) 1, and each cache that was merged into it */
+	char name[CACHE_NAME_SIZE];	    /* (c) */
+	struct heap_quarantine *quarantine; /* (n) of node 0; NULL: none */
 };
 
 /* Another name of a cache: what was merged into it. */
@@ -131,16 +132,19 @@ struct cache_alias {
 #define KMEM_CACHE_INIT(name_string, size_, align_, flags_, ctor_)                                 \
 	{                                                                                          \
 		.magazine = { [0 ... MAX_CPUS - 1] = &no_magazine },                               \
-		.flags = (flags_) | SLAB_STATIC | SLAB_NO_MERGE, .size = (size_),                  \
+		.asked = (flags_) | SLAB_STATIC | SLAB_NO_MERGE, .size = (size_),                  \
 		.align = (align_), .ctor = (ctor_), .nr_users = 1, .name = name_string,            \
 	}
 
-/* ---- Caches: mm/slab_cache.c --------------------------------------------------------- */
+/* ---- Caches: mm/slab_cache.c ------------------------------------------------------------- */
 
 extern spinlock_t caches_lock;
 extern struct list_head all_caches; /* (l) */
 
-/* Called by mm_init(): allocates nothing. */
+/*
+ * Called by mm_init(): allocates nothing. What caches there are forget what they hold: a
+ * program of tests/host starts many machines.
+ */
 void slab_init(void);
 
 /* Make a cache from KMEM_CACHE() ready, if it is not yet. */
@@ -153,7 +157,7 @@ void cache_prepare(struct kmem_cache *cache);
  */
 size_t slab_reclaim(size_t nr_frames);
 
-/* ---- Slabs: mm/slab_allocator.c -------------------------------------------------------- */
+/* ---- Slabs: mm/slab_allocator.c ---------------------------------------------------------- */
 
 /* Choose order, place of the header, number of objects and colours for size and alignment. */
 void cache_lay_out(struct kmem_cache *cache);
@@ -201,11 +205,17 @@ slab_object(const struct slab *slab, size_t index)
  * Division by Invariant Integers using Multiplication, 1994)
  */
 static inline size_t
-slab_index(const struct slab *slab, const void *address)
+index_in_slab(const struct kmem_cache *cache, const struct slab *slab, const void *address)
 {
 	size_t offset = (size_t)((const char *)address - slab->first);
 
-	return (offset * slab->cache->reciprocal) >> 32;
+	return (offset * cache->reciprocal) >> 32;
+}
+
+static inline size_t
+slab_index(const struct slab *slab, const void *address)
+{
+	return index_in_slab(slab->cache, slab, address);
 }
 
 static inline bool
@@ -214,7 +224,7 @@ slab_has_free(const struct slab *slab, size_t index)
 	return slab->free[index / 64] >> index % 64 & 1;
 }
 
-/* ---- kmalloc: mm/kmalloc.c ---------------------------------------------------------------- */
+/* ---- kmalloc: mm/kmalloc.c --------------------------------------------------------------- */
 
 #define NR_SIZE_CLASSES 36
 
@@ -226,7 +236,18 @@ void kmalloc_init(void);
 unsigned size_class(size_t size);
 size_t size_of_class(unsigned class);
 
-/* ---- Statistics: mm/slab_statistics.c ------------------------------------------------------- */
+/* ---- Protection: mm/heap_protection.c, mm/heap_guard.c -----------------------------------------
+ */
+
+/* Tunable mm.heap_protection: off, light or full. (c) once the first cache is made */
+enum heap_level { HEAP_OFF, HEAP_LIGHT, HEAP_FULL };
+extern enum heap_level heap_protection;
+
+/* Who allocated, and who freed, an object of a cache with SLAB_STORE_USER; 0: not known. */
+uintptr_t heap_alloc_site(const void *object);
+uintptr_t heap_free_site(const void *object);
+
+/* ---- Statistics: mm/slab_statistics.c ---------------------------------------------------- */
 
 struct slab_stats {
 	size_t nr_slabs[NR_SLAB_KINDS];

@@ -81,7 +81,7 @@ near_node(struct kmem_cache *cache)
 	return &cache->node[0];
 }
 
-/* ---- The layout of a slab -------------------------------------------------------------- */
+/* ---- The layout of a slab ---------------------------------------------------------------- */
 
 /* Lay out slabs of 2^order frames. Returns how many of their bytes no object gets. */
 static size_t
@@ -186,9 +186,13 @@ slab_init_objects(struct slab *slab)
 static struct slab *
 slab_create(struct kmem_cache *cache, gfp_t gfp, unsigned colour)
 {
-	struct page *page = alloc_pages(gfp & ~GFP_ZERO, cache->order);
+	struct page *page;
 	struct slab *slab;
 
+	if (unlikely(gfp & GFP_USER))
+		panic("slab: %s: objects are neither movable nor in high memory: gfp %#x",
+		      cache->name, gfp);
+	page = alloc_pages(gfp & ~GFP_ZERO, cache->order);
 	if (!page)
 		return NULL;
 	slab = page_to_virt(page);
@@ -308,7 +312,7 @@ cache_trim(struct kmem_cache *cache, size_t keep)
 	return nr_frames;
 }
 
-/* ---- Objects out of slabs, and back --------------------------------------------------------- */
+/* ---- Objects out of slabs, and back ------------------------------------------------------ */
 
 /* Take up to nr objects out of one slab. Returns how many. */
 static unsigned
@@ -355,22 +359,20 @@ node_take_locked(struct cache_node *node, void **objects, unsigned nr)
 
 /* Put one object back. Returns false, with nothing changed, if it is there already. */
 static bool
-node_give_locked(struct cache_node *node, void *object)
+node_give_locked(struct kmem_cache *cache, struct cache_node *node, void *object)
 {
 	struct slab *slab = slab_of(object);
-	size_t index = slab_index(slab, object);
-	uint64_t bit = 1ull << index % 64;
-	uint64_t *word = &slab->free[index / 64];
+	size_t index = index_in_slab(cache, slab, object);
+	uint64_t before = slab->free[index / 64], after = before | 1ull << index % 64;
 
-	if (unlikely(*word & bit))
+	if (unlikely(after == before))
 		return false;
-	*word |= bit;
-	slab->nr_free++;
-	if (unlikely(slab->nr_free == 1)) {
+	slab->free[index / 64] = after;
+	if (unlikely(slab->nr_free++ == 0)) {
 		slab_unlist_locked(node, slab, SLAB_FULL);
 		slab_list_locked(node, slab, SLAB_PARTIAL);
 	}
-	if (unlikely(slab->nr_free == slab->cache->nr_objects)) {
+	if (unlikely(slab->nr_free == cache->nr_objects)) {
 		slab_unlist_locked(node, slab, SLAB_PARTIAL);
 		slab_list_locked(node, slab, SLAB_EMPTY);
 	}
@@ -386,7 +388,7 @@ node_give(struct kmem_cache *cache, void **objects, unsigned nr)
 	struct list_head taken;
 
 	for (unsigned i = 0; i < nr; i++) {
-		if (unlikely(!node_give_locked(node, objects[i]))) {
+		if (unlikely(!node_give_locked(cache, node, objects[i]))) {
 			spin_unlock_irqrestore(&node->lock, flags);
 			heap_double_free(cache, objects[i]);
 		}
@@ -419,7 +421,7 @@ slab_free_object(struct kmem_cache *cache, void *object)
 	node_give(cache, &object, 1);
 }
 
-/* ---- Magazines ------------------------------------------------------------------------------- */
+/* ---- Magazines --------------------------------------------------------------------------- */
 
 /* Fill this CPU's magazine to half and take an object, or return NULL if there is none. */
 static void *
@@ -471,10 +473,13 @@ magazine_flush(struct kmem_cache *cache, void *object)
 static void
 magazine_delete(struct magazine *magazine)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(capacities); i++) {
-		if (magazine->capacity == capacities[i])
-			kmem_cache_free(&magazine_cache[i], magazine);
-	}
+	unsigned size = 0;
+
+	if (magazine == &no_magazine)
+		return;
+	while (capacities[size] != magazine->capacity)
+		size++;
+	kmem_cache_free(&magazine_cache[size], magazine);
 }
 
 /* Which size of magazine would be better than the one with this CPU, or -1. */
@@ -537,7 +542,7 @@ magazine_drop(struct kmem_cache *cache)
 	magazine_delete(magazine);
 }
 
-/* ---- Allocation and freeing ----------------------------------------------------------------- */
+/* ---- Allocation and freeing -------------------------------------------------------------- */
 
 /* Out of line, so that callers who want no clearing do not pay for its registers. */
 static __attribute__((noinline)) void *
@@ -548,7 +553,7 @@ clear_object(const struct kmem_cache *cache, void *object)
 	return memset(object, 0, cache->size);
 }
 
-void *
+__attribute__((noinline)) void *
 cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 {
 	void *object;
@@ -567,7 +572,7 @@ cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	return object;
 }
 
-void
+__attribute__((noinline)) void
 cache_free_slow(struct kmem_cache *cache, void *object)
 {
 	if (cache->flags & SLAB_PROTECTED)

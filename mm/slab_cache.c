@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <panic.h>
 #include <printk.h>
+#include <reclaim.h>
 #include <slab.h>
 #include <string.h>
 
@@ -35,13 +36,48 @@ static KMEM_CACHE(cache_cache, "kmem_cache", sizeof(struct kmem_cache), 64,
 static KMEM_CACHE(alias_cache, "cache_alias", sizeof(struct cache_alias), 0,
 		  SLAB_NO_MAGAZINES | SLAB_NO_PROTECTION, NULL);
 
+static size_t
+reclaim_slabs(size_t nr_frames, gfp_t gfp)
+{
+	(void)gfp;
+	return slab_reclaim(nr_frames);
+}
+
+static struct reclaimer slab_reclaimer = {
+	.name = "slab",
+	.reclaim = reclaim_slabs,
+	.rank = RECLAIM_CACHES,
+};
+
+/* Be as KMEM_CACHE() left the cache, whatever it holds. */
+static void
+cache_forget(struct kmem_cache *cache)
+{
+	for (unsigned cpu = 0; cpu < MAX_CPUS; cpu++)
+		cache->magazine[cpu] = &no_magazine;
+	memset(cache->node, 0, sizeof(cache->node));
+	cache->nr_alloc_past = 0;
+	cache->nr_users = 1;
+	cache->quarantine = NULL;
+	__atomic_store_n(&cache->ready, false, __ATOMIC_RELEASE);
+}
+
 void
 slab_init(void)
 {
+	struct kmem_cache *cache;
+
+	list_for_each_entry (cache, &all_caches, link) {
+		if (cache->flags & SLAB_STATIC)
+			cache_forget(cache);
+	}
+	list_init(&all_caches);
+	if (!slab_reclaimer.link.next)
+		reclaim_register(&slab_reclaimer);
 	kmalloc_init();
 }
 
-/* ---- Making one --------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------- */
 
 /* A magazine should not tie up too much memory, nor be too short to be worth it. */
 static uint32_t
@@ -155,7 +191,7 @@ kmem_cache_create(const char *name, size_t size, size_t align, slab_flags_t flag
 	if (!cache)
 		return NULL;
 	*cache = (struct kmem_cache)KMEM_CACHE_INIT("", (uint32_t)size, (uint32_t)align, 0, ctor);
-	cache->flags = flags;
+	cache->asked = flags;
 	strlcpy(cache->name, name, sizeof(cache->name));
 	cache_set_up(cache);
 
@@ -208,9 +244,9 @@ kmem_cache_shrink(kmem_cache_t *cache)
 	return cache_trim(cache, 0);
 }
 
-/* Trim all caches, until there are nr_frames. Returns how many. */
+/* Trim each cache, until there are nr_frames. Returns how many. */
 static size_t
-trim_all(size_t nr_frames)
+trim_each(size_t nr_frames)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
 	struct kmem_cache *cache;
@@ -222,6 +258,19 @@ trim_all(size_t nr_frames)
 		freed += cache_trim(cache, 0);
 	}
 	spin_unlock_irqrestore(&caches_lock, flags);
+	return freed;
+}
+
+/* Again and again: slabs that go may have the last headers in a slab of an earlier cache. */
+static size_t
+trim_all(size_t nr_frames)
+{
+	size_t freed = 0, more;
+
+	do {
+		more = trim_each(nr_frames - freed);
+		freed += more;
+	} while (more > 0 && freed < nr_frames);
 	return freed;
 }
 
@@ -291,7 +340,6 @@ unpublish(struct kmem_cache *cache)
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
 
 	list_del(&cache->link);
-	__atomic_store_n(&cache->ready, false, __ATOMIC_RELEASE);
 	spin_unlock_irqrestore(&caches_lock, flags);
 }
 
@@ -312,7 +360,7 @@ kmem_cache_destroy(kmem_cache_t *cache)
 	}
 	unpublish(cache);
 	if (cache->flags & SLAB_STATIC)
-		cache->nr_users = 1;
+		cache_forget(cache);
 	else
 		kmem_cache_free(&cache_cache, cache);
 }

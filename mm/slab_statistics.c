@@ -13,9 +13,11 @@
 #include <slab.h>
 #include <string.h>
 
+#include "heap_protection.h"
+
 #define MAX_REPORTS 10
 
-/* ---- Statistics ----------------------------------------------------------------------------- */
+/* ---- Statistics -------------------------------------------------------------------------- */
 
 struct count {
 	struct kmem_cache *cache;
@@ -117,6 +119,9 @@ check_slab(struct check *check, const struct slab *slab, enum slab_kind kind)
 		if (free && i >= cache->nr_objects)
 			wrong(check, "slab %p: object %lu is free, of %u", slab, (unsigned long)i,
 			      cache->nr_objects);
+		if (cache->flags & SLAB_GUARDED && i < cache->nr_objects &&
+		    guard_check(check->cache, slab_object(slab, i), free))
+			__atomic_fetch_add(&check->nr_wrong, 1, __ATOMIC_RELAXED);
 	}
 	if (nr_free != slab->nr_free)
 		wrong(check, "slab %p: nr_free is %u, but %lu are free", slab, slab->nr_free,
@@ -157,7 +162,9 @@ check_magazine(void *arg)
 {
 	struct check *check = arg;
 	const struct magazine *magazine = check->cache->magazine[cpu_id()];
+	struct cache_node *node = &check->cache->node[0];
 
+	spin_lock(&node->lock);
 	if (magazine->nr > magazine->capacity)
 		wrong(check, "CPU %u: %u objects in a magazine of %u", cpu_id(), magazine->nr,
 		      magazine->capacity);
@@ -176,6 +183,7 @@ check_magazine(void *arg)
 				      object);
 		}
 	}
+	spin_unlock(&node->lock);
 }
 
 unsigned

@@ -93,7 +93,7 @@ measure_cache(unsigned size)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- kmalloc ------------------------------------------------------------------------------ */
+/* ---- kmalloc ----------------------------------------------------------------------------- */
 
 static void
 measure_kmalloc(unsigned size)
@@ -132,4 +132,94 @@ BENCH_SUITE(slab, "caches of 64 and 256 bytes, and kmalloc of 8 to 8,192")
 	measure_cache(256);
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
 		measure_kmalloc(sizes[i]);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------ */
+
+/* What caches take beside the objects of their users, in thousandths of all they take. */
+static void
+report_overhead(const char *name, const struct slab_stats *stats, size_t object_bytes)
+{
+	size_t all = stats->bytes + stats->own_bytes;
+
+	bench_value(name, (all - object_bytes) * 1000 / (all + 1), "permille");
+}
+
+static void
+measure_cache_memory(unsigned size)
+{
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, SLAB_NO_MERGE, NULL);
+	struct slab_stats stats;
+	char name[32];
+
+	if (!cache)
+		return;
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		objects[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+	slab_get_stats(cache, &stats);
+	ksnprintf(name, sizeof(name), "kmem%u.overhead", size);
+	report_overhead(name, &stats, (size_t)NR_BATCH * size);
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		kmem_cache_free(cache, objects[i]);
+	kmem_cache_destroy(cache);
+}
+
+/* Sizes as a kernel asks for them: each power of two from 16 to 2,048 as often, small ones most. */
+static size_t
+trace_size(uint64_t *seed)
+{
+	return 1 + draw(seed) % (16u << draw(seed) % 8);
+}
+
+/* 40,000 requests: each frees a random slot, or fills it if it is empty. */
+static void
+play_trace(size_t *asked, size_t *given)
+{
+	static uint16_t size_of[NR_BATCH];
+	uint64_t seed = 1;
+
+	for (unsigned i = 0; i < 4 * NR_BATCH; i++) {
+		unsigned slot = draw(&seed) % NR_BATCH;
+
+		if (objects[slot]) {
+			*asked -= size_of[slot];
+			*given -= ksize(objects[slot]);
+			kfree(objects[slot]);
+			objects[slot] = NULL;
+			continue;
+		}
+		size_of[slot] = (uint16_t)trace_size(&seed);
+		objects[slot] = kmalloc(size_of[slot], GFP_KERNEL);
+		*asked += size_of[slot];
+		*given += ksize(objects[slot]);
+	}
+}
+
+static void
+measure_kmalloc_memory(void)
+{
+	struct slab_stats all = { .bytes = 0 }, stats;
+	size_t asked = 0, given = 0;
+
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		objects[i] = NULL;
+	slab_reclaim(SIZE_MAX);
+	play_trace(&asked, &given);
+	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
+		slab_get_stats(&kmalloc_cache[i], &stats);
+		all.bytes += stats.bytes;
+		all.own_bytes += stats.own_bytes;
+	}
+	bench_value("kmalloc.trace.in_use", given >> 10, "kB");
+	bench_value("kmalloc.trace.rounding", (given - asked) * 1000 / (given + 1), "permille");
+	report_overhead("kmalloc.trace.overhead", &all, given);
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		kfree(objects[i]);
+}
+
+BENCH_SUITE(slab_memory, "what caches take beside the objects themselves")
+{
+	measure_cache_memory(64);
+	measure_cache_memory(256);
+	measure_kmalloc_memory();
 }
