@@ -100,12 +100,13 @@ cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_
 	for (; nr < batch; nr++) {
 		struct page *page = buddy_alloc(own, order);
 
-		if (unlikely(!page))
+		/* What must be borrowed belongs to another list: then no more than is needed. */
+		if (unlikely(!page && !first))
 			page = zone_take_locked(zone, route.mobility, order);
 		if (!page)
 			break;
-		if (first) /* a borrowed one belongs in the list of its own group */
-			push(list_of(zone->node, page->group, order), page);
+		if (first)
+			push(list, page);
 		else
 			first = page;
 	}
