@@ -171,50 +171,71 @@ trace_size(uint64_t *seed)
 	return 1 + draw(seed) % (16u << draw(seed) % 8);
 }
 
-/* 40,000 requests: each frees a random slot, or fills it if it is empty. */
+#define TRACE_SLOTS 262144
+#define TRACE_STEPS (4 * TRACE_SLOTS)
+
+struct trace_slot {
+	void *ptr;
+	size_t size;
+};
+
+/* Each step frees a random slot, or fills it if it is empty. */
 static void
-play_trace(size_t *asked, size_t *given)
+play_trace(struct trace_slot *slots)
 {
-	static uint16_t size_of[NR_BATCH];
 	uint64_t seed = 1;
 
-	for (unsigned i = 0; i < 4 * NR_BATCH; i++) {
-		unsigned slot = draw(&seed) % NR_BATCH;
+	for (unsigned i = 0; i < TRACE_STEPS; i++) {
+		struct trace_slot *slot = &slots[draw(&seed) % TRACE_SLOTS];
 
-		if (objects[slot]) {
-			*asked -= size_of[slot];
-			*given -= ksize(objects[slot]);
-			kfree(objects[slot]);
-			objects[slot] = NULL;
-			continue;
+		if (slot->ptr) {
+			kfree(slot->ptr);
+			slot->ptr = NULL;
+		} else {
+			slot->size = trace_size(&seed);
+			slot->ptr = kmalloc(slot->size, GFP_KERNEL);
 		}
-		size_of[slot] = (uint16_t)trace_size(&seed);
-		objects[slot] = kmalloc(size_of[slot], GFP_KERNEL);
-		*asked += size_of[slot];
-		*given += ksize(objects[slot]);
+	}
+}
+
+/* What all size classes hold. */
+static void
+class_stats(struct slab_stats *all)
+{
+	struct slab_stats stats;
+
+	*all = (struct slab_stats){ .bytes = 0 };
+	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
+		slab_get_stats(&kmalloc_cache[i], &stats);
+		all->bytes += stats.bytes;
+		all->own_bytes += stats.own_bytes;
 	}
 }
 
 static void
 measure_kmalloc_memory(void)
 {
-	struct slab_stats all = { .bytes = 0 }, stats;
+	struct trace_slot *slots = kmalloc_zeroed(TRACE_SLOTS * sizeof(*slots), GFP_KERNEL);
 	size_t asked = 0, given = 0;
+	struct slab_stats stats;
 
-	for (unsigned i = 0; i < NR_BATCH; i++)
-		objects[i] = NULL;
-	slab_reclaim(SIZE_MAX);
-	play_trace(&asked, &given);
-	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
-		slab_get_stats(&kmalloc_cache[i], &stats);
-		all.bytes += stats.bytes;
-		all.own_bytes += stats.own_bytes;
+	if (!slots) {
+		kprintf("bench: no memory for a table\n");
+		return;
 	}
+	slab_reclaim(SIZE_MAX);
+	play_trace(slots);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++) {
+		asked += slots[i].ptr ? slots[i].size : 0;
+		given += ksize(slots[i].ptr);
+	}
+	class_stats(&stats);
 	bench_value("kmalloc.trace.in_use", given >> 10, "kB");
 	bench_value("kmalloc.trace.rounding", (given - asked) * 1000 / (given + 1), "permille");
-	report_overhead("kmalloc.trace.overhead", &all, given);
-	for (unsigned i = 0; i < NR_BATCH; i++)
-		kfree(objects[i]);
+	report_overhead("kmalloc.trace.overhead", &stats, given);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++)
+		kfree(slots[i].ptr);
+	kfree(slots);
 }
 
 BENCH_SUITE(slab_memory, "what caches take beside the objects themselves")
