@@ -32,7 +32,7 @@ report(const char *kind, unsigned size, const char *what, const char *how, uint6
 /* ---- A cache of one's own ---------------------------------------------------------------- */
 
 static void
-measure_pair(kmem_cache_t *cache, unsigned size)
+measure_pair(kmem_cache_t *cache, unsigned size, const char *how)
 {
 	uint64_t ticks[BENCH_REPS];
 
@@ -46,7 +46,7 @@ measure_pair(kmem_cache_t *cache, unsigned size)
 		}
 		ticks[rep] = arch_cycles() - before;
 	}
-	report("kmem", size, "pair", "", ticks, NR_PAIRS);
+	report("kmem", size, "pair", how, ticks, NR_PAIRS);
 }
 
 static void
@@ -82,7 +82,7 @@ measure_cache(unsigned size)
 		kprintf("bench: no memory for a cache\n");
 		return;
 	}
-	measure_pair(cache, size);
+	measure_pair(cache, size, "");
 	for (unsigned order = 0; order < ARRAY_SIZE(how); order++) {
 		for (unsigned i = 0; i < NR_BATCH; i++)
 			order_of_freeing[i] = order ? NR_BATCH - 1 - i : i;
@@ -90,6 +90,18 @@ measure_cache(unsigned size)
 			shuffle(order_of_freeing, NR_BATCH, 7);
 		measure_batch(cache, size, how[order]);
 	}
+	kmem_cache_destroy(cache);
+}
+
+/* What mm.heap_protection=light and =full would make of it. */
+static void
+measure_protected(unsigned size, slab_flags_t flags, const char *how)
+{
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, flags, NULL);
+
+	if (!cache)
+		return;
+	measure_pair(cache, size, how);
 	kmem_cache_destroy(cache);
 }
 
@@ -130,6 +142,8 @@ BENCH_SUITE(slab, "caches of 64 and 256 bytes, and kmalloc of 8 to 8,192")
 
 	measure_cache(64);
 	measure_cache(256);
+	measure_protected(64, SLAB_CHECK, ".light");
+	measure_protected(64, SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER, ".full");
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
 		measure_kmalloc(sizes[i]);
 }
