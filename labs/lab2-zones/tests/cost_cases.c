@@ -13,7 +13,7 @@ pair_cost(struct lab *lab, unsigned order)
 
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t before = arch_cycles();
-		struct page *page = node_alloc(&lab->node, GFP_KERNEL, order);
+		struct page *page = node_alloc(&lab->node, GFP_MOVABLE, order);
 
 		assert_true(lab->t, page != NULL);
 		node_free(&lab->node, page, order);
@@ -30,7 +30,7 @@ batch_cost(struct lab *lab, unsigned nr)
 	uint64_t before = arch_cycles();
 
 	for (unsigned i = 0; i < nr; i++) {
-		pages[i] = node_alloc(&lab->node, GFP_KERNEL, 0);
+		pages[i] = node_alloc(&lab->node, GFP_MOVABLE, 0);
 		assert_true(lab->t, pages[i] != NULL);
 	}
 	for (unsigned i = 0; i < nr; i++)

@@ -114,6 +114,14 @@ lab2_zone_of(const struct lab *lab, unsigned slot)
 	return lab2_zone_at(lab, lab->first + lab->slot[slot].start);
 }
 
+unsigned
+lab2_slot_at(const struct lab *lab, size_t start)
+{
+	unsigned slot = slot_at[start];
+
+	return lab->slot[slot].full && lab->slot[slot].start == start ? slot : LAB_SLOTS;
+}
+
 /* ---- What a node says that it has -------------------------------------------------------- */
 
 /* Frames of a zone in the lists of all CPUs. */

@@ -96,6 +96,9 @@ struct page *lab2_page(const struct lab *lab, unsigned slot);
 zone_type_t lab2_zone_of(const struct lab *lab, unsigned slot);
 zone_type_t lab2_zone_at(const struct lab *lab, pfn_t pfn);
 
+/* The slot whose block begins at an offset, or LAB_SLOTS. */
+unsigned lab2_slot_at(const struct lab *lab, size_t start);
+
 /* Say how many blocks the lists of a group may hold. */
 void lab2_set_limit(struct lab *lab, unsigned group, unsigned order, int32_t limit);
 

@@ -126,22 +126,25 @@ KTEST(zones, drain_on_demand)
 /* ---- Reclaim --------------------------------------------------------------------------- */
 
 static struct lab *reclaims; /* the case that wants to be asked, or NULL */
-static unsigned next_victim, end_victim, nr_asked;
+static unsigned victims[8];  /* slots, to be given back one each time */
+static unsigned nr_victims, nr_asked;
 
 /* Gives back one block each time. */
 static size_t
 give_back(size_t nr_frames, gfp_t gfp)
 {
 	size_t frames = 0;
+	unsigned slot;
 
 	(void)gfp;
 	if (!reclaims)
 		return 0;
 	nr_asked++;
-	if (next_victim < end_victim) {
-		frames = 1ul << reclaims->slot[next_victim].order;
+	if (nr_victims > 0) {
+		slot = victims[--nr_victims];
+		frames = 1ul << reclaims->slot[slot].order;
 		evidence_log(EV_RECLAIM, frames, nr_frames, 0, 0);
-		lab2_free(reclaims, next_victim++);
+		lab2_free(reclaims, slot);
 	} else {
 		evidence_log(EV_RECLAIM, 0, nr_frames, 0, 0);
 	}
@@ -151,6 +154,25 @@ give_back(size_t nr_frames, gfp_t gfp)
 static struct reclaimer reclaimer = { .name = "lab2",
 				      .reclaim = give_back,
 				      .rank = RECLAIM_CACHES };
+
+/* The slots of an aligned run of 2^order frames, all in use by blocks of order 4. */
+static void
+choose_victims(struct lab *lab, unsigned order)
+{
+	unsigned wanted = 1u << (order - 4);
+
+	nr_victims = 0;
+	for (size_t run = 0; nr_victims < wanted; run += 1ul << order) {
+		nr_victims = 0;
+		assert_true(lab->t, run < lab->end - lab->first);
+		for (unsigned i = 0; i < wanted; i++) {
+			unsigned slot = lab2_slot_at(lab, run + i * 16);
+
+			if (slot < LAB_SLOTS)
+				victims[nr_victims++] = slot;
+		}
+	}
+}
 
 /* A request that needs several rounds: those that may wait get them. */
 KTEST(zones, waiting)
@@ -165,14 +187,14 @@ KTEST(zones, waiting)
 	last = lab2_alloc_until_none(lab, 0, GFP_NOWAIT, 4);
 	reclaims = lab;
 	/* Nothing to give back: all fail, those that do not wait without asking. */
-	next_victim = end_victim = nr_asked = 0;
+	nr_victims = nr_asked = 0;
 	expect_true(t, !lab2_alloc(lab, last, GFP_NOWAIT, order));
 	expect_true(t, !lab2_alloc(lab, last, GFP_ATOMIC, order));
 	expect_eq(t, nr_asked, 0);
 	expect_true(t, !lab2_alloc(lab, last, GFP_KERNEL, order));
 	expect_eq(t, nr_asked, 1);
 	/* One block each time is not enough at once. */
-	end_victim = last;
+	choose_victims(lab, order);
 	expect_true(t, !lab2_alloc(lab, last, GFP_NORETRY, order));
 	expect_eq(t, nr_asked, 2);
 	expect_true(t, lab2_alloc(lab, last, GFP_KERNEL, order));
