@@ -46,9 +46,9 @@ KTEST(zones, cost)
 	struct lab *lab = lab2_begin_with(t, small);
 	unsigned phase = 0, last;
 
+	evidence_log(EV_COST, phase++, pair_cost(lab, 4), 0, 0);
 	evidence_log(EV_COST, phase++, pair_cost(lab, 0), 0, 0);
 	evidence_log(EV_COST, phase++, pair_cost(lab, 3), 0, 0);
-	evidence_log(EV_COST, phase++, pair_cost(lab, 4), 0, 0);
 	evidence_log(EV_COST, phase++, batch_cost(lab, 512), 0, 0);
 
 	lab = lab2_begin_with(t, large);
