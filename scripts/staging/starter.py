@@ -43,10 +43,10 @@ _KEPT_BACK = (
 _STARTER_MK = """\
 # SPDX-License-Identifier: MIT
 # The files that you may change. In these, a warning is shown but does not stop the build, and
-# a function or a parameter may wait until you use it.
+# a function, a table or a parameter may wait until you use it.
 EDITABLE := {editable}
 STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \\
-\t-Wno-unused-function -Wno-unused-parameter
+\t-Wno-unused-function -Wno-unused-parameter -Wno-unused-const-variable
 
 $(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
 """
