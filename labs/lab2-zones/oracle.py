@@ -625,7 +625,7 @@ class Ask:
                     self.ctx.fail(
                         complaint or f"zone {ZONE_NAMES[lower]} has {stage.free[lower]} frames"
                         f" free and keeps {self.need(stage, lower) - self.size} (mark {name}):"
-                        " the request should have been served there"
+                        f" it comes before going further down in zone {ZONE_NAMES[zone]}"
                     )
             if stage.free[zone] < need:
                 complaint = (
@@ -785,16 +785,26 @@ def refused(gfp: int) -> Done:
     yield Expect(Ev.REFUSED, arg=gfp, what=f"ask with flags {gfp:#x}, which must be refused")
 
 
-@panic_case("zone: flags contradict each other")
-def flags_refused(lab: Lab) -> Done:
-    yield from lab.begin()
-    choice = pair = CHOICES[lab.prng.below(len(CHOICES))]
+def refuse_pair(lab: Lab, choice: int) -> Done:
+    pair = choice
     for bit in range(GFP_BITS):
         if choice >> bit & 1:
             yield from lab.alloc(bit, 1 << bit, 4)
     while pair.bit_count() > 2:
         pair = choice & ~(1 << lab.prng.below(GFP_BITS))
     yield from refused(pair)
+
+
+@panic_case("zone: flags contradict each other")
+def flags_waiting(lab: Lab) -> Done:
+    yield from lab.begin()
+    yield from refuse_pair(lab, CHOICES[lab.prng.below(2)])
+
+
+@panic_case("zone: flags contradict each other")
+def flags_refused(lab: Lab) -> Done:
+    yield from lab.begin()
+    yield from refuse_pair(lab, CHOICES[2 + lab.prng.below(len(CHOICES) - 2)])
 
 
 @panic_case("zone: unknown flags")
@@ -874,12 +884,12 @@ def reserves(lab: Lab) -> Done:
 @lab_case
 def depth(lab: Lab) -> Done:
     blocks = 2 + lab.prng.below(3)
-    yield from lab.begin_with((0, blocks, 0, 0), 200 + lab.prng.below(400))
+    yield from lab.begin_with((1, blocks, 1, 0), 200 + lab.prng.below(400))
     slot = 0
     for flags in (GFP_NORETRY, GFP_KERNEL, GFP_NOWAIT, GFP_ATOMIC):
         slot = yield from lab.alloc_until_none(slot, flags, 4)
     slot = yield from lab.alloc_until_none(slot, GFP_KERNEL, 0)
-    while lab.free_levels[NORMAL] + lab.cached[NORMAL]:
+    while sum(lab.free_levels[:HIGH]) + sum(lab.cached[:HIGH]):
         yield from lab.must_alloc(slot, GFP_NOFAIL, 0)
         slot += 1
     yield from lab.must_not_alloc(slot, GFP_ATOMIC, 0)

@@ -60,10 +60,9 @@ refused(struct lab *lab, gfp_t gfp)
 }
 
 /* Two flags of one choice. Each of them alone is fine before. */
-KTEST(zones, flags_refused, .expect_panic = "zone: flags contradict each other")
+static void
+refuse_pair(struct lab *lab, gfp_t choice)
 {
-	struct lab *lab = lab2_begin(t);
-	gfp_t choice = choices[prng_below(&t->prng, ARRAY_SIZE(choices))];
 	gfp_t pair = choice;
 
 	for (unsigned bit = 0; bit < NR_GFP_BITS; bit++) {
@@ -72,8 +71,23 @@ KTEST(zones, flags_refused, .expect_panic = "zone: flags contradict each other")
 	}
 	/* Of three take any two. */
 	while (nr_flags(pair) > 2)
-		pair = choice & ~(1u << prng_below(&t->prng, NR_GFP_BITS));
+		pair = choice & ~(1u << prng_below(&lab->t->prng, NR_GFP_BITS));
 	refused(lab, pair);
+}
+
+/* How long to wait, and how hard to try, has one answer of three. */
+KTEST(zones, flags_waiting, .expect_panic = "zone: flags contradict each other")
+{
+	struct lab *lab = lab2_begin(t);
+
+	refuse_pair(lab, choices[prng_below(&t->prng, 2)]);
+}
+
+KTEST(zones, flags_refused, .expect_panic = "zone: flags contradict each other")
+{
+	struct lab *lab = lab2_begin(t);
+
+	refuse_pair(lab, choices[2 + prng_below(&t->prng, ARRAY_SIZE(choices) - 2)]);
 }
 
 KTEST(zones, flags_unknown, .expect_panic = "zone: unknown flags")
@@ -189,10 +203,13 @@ KTEST(zones, reserves)
 	lab2_check(lab);
 }
 
-/* How far down a zone each may go who asks: to min, to half of it, to the last frame. */
+/*
+ * How far down a zone each may go who asks: to min, to half of it, to the last frame. But not to
+ * the zone above, which has all that anybody could want.
+ */
 KTEST(zones, depth)
 {
-	struct lab2_layout layout = { .blocks = { 0, 2 + prng_below(&t->prng, 3) } };
+	struct lab2_layout layout = { .blocks = { 1, 2 + prng_below(&t->prng, 3), 1 } };
 	struct lab *lab;
 	unsigned slot;
 	size_t left;
@@ -204,7 +221,7 @@ KTEST(zones, depth)
 	slot = lab2_alloc_until_none(lab, slot, GFP_NOWAIT, 4);
 	slot = lab2_alloc_until_none(lab, slot, GFP_ATOMIC, 4);
 	slot = lab2_alloc_until_none(lab, slot, GFP_KERNEL, 0);
-	left = lab2_free_frames(lab, ZONE_NORMAL);
+	left = lab2_free_frames(lab, ZONE_NORMAL) + lab2_free_frames(lab, ZONE_DMA);
 	expect_true(t, left > 0);
 	for (; left > 0; left--)
 		assert_true(t, lab2_alloc(lab, slot++, GFP_NOFAIL, 0));
