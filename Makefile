@@ -171,7 +171,7 @@ KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warni
 EDITABLE := $(foreach n,$(LAB_NUMBERS),$(EDITABLE_LAB$n))
 ifneq ($(EDITABLE),)
 STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \
-	-Wno-unused-function -Wno-unused-parameter
+	-Wno-unused-function -Wno-unused-parameter -Wno-unused-const-variable
 $(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
 endif
 

@@ -174,8 +174,10 @@ move_away(struct zone *zone, struct page *from)
 	if (to)
 		zone_account_locked(zone, 1l << order);
 	spin_unlock_irqrestore(&zone->lock, flags);
-	if (!to)
+	if (!to) {
+		__atomic_store_n(&from->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
 		return -ENOMEM;
+	}
 
 	to->owner = from->owner;
 	to->lent = from->lent;
