@@ -402,23 +402,23 @@ def test_zones_at_work(kernel: Path) -> None:
     not (ROOT / "labs/lab2-zones/oracle.py").exists(), reason="needs the cases of lab 2"
 )
 def test_zones_of_a_case(kernel: Path) -> None:
-    """the_lab is that of lab 2, also where GDB would take lab 1's."""
+    """By its name, which is another than that of lab 1, from a function of mm/."""
     done = session(
         [ROOT / "scripts/replay", "--lab", "zones", "--kernel", kernel, "--case", "grouping"],
         "break zone_steal_block_locked",
         "continue",
         "ikos-zones zone",
-        "ikos-zones &the_lab.node",
-        "ikos-check &the_lab.node.zone[1]",
+        "ikos-zones &the_lab2.node",
+        "ikos-check &the_lab2.node.zone[1]",
         "ikos-check",
-        "ikos-page the_lab.first",
+        "ikos-page the_lab2.first",
     )
     text = done["ikos-zones zone"]
     assert re.search(r"^  from +0x\w+ m{8}$", text, re.MULTILINE)
-    assert text.splitlines()[1:] == done["ikos-zones &the_lab.node"].splitlines()[1:]
-    assert "8192 frames free, 0 allocated" in done["ikos-check &the_lab.node.zone[1]"]
+    assert text.splitlines()[1:] == done["ikos-zones &the_lab2.node"].splitlines()[1:]
+    assert "8192 frames free, 0 allocated" in done["ikos-check &the_lab2.node.zone[1]"]
     assert "of a running test" in done["ikos-check"]
-    assert "group       5: zone Normal, movable page blocks" in done["ikos-page the_lab.first"]
+    assert "group       5: zone Normal, movable page blocks" in done["ikos-page the_lab2.first"]
 
 
 def test_a_kernel_without_zones(kernel: Path) -> None:
