@@ -335,11 +335,11 @@ def test_threads_that_wait(kernel: Path) -> None:
 
 
 def test_zones_at_work(kernel: Path) -> None:
-    """Two blocks stolen, lists in use; then damage of every kind is found and named."""
+    """A page block stolen, a list in use; then damage of every kind is found and named."""
     done = session(
         [ROOT / "scripts/debug", kernel],
         "break __free_pages",
-        "ignore $bpnum 1000",
+        "ignore $bpnum 30",
         "continue",
         "ikos-zones &machine.zone[1]",
         "ikos-page page",
@@ -358,9 +358,9 @@ def test_zones_at_work(kernel: Path) -> None:
         "ikos-zones",
         "ikos-check &machine.zone[1]",
         "ikos-page page ",
-        CPUS="2",
+        CPUS="1",
         MEMORY="128",
-        CMDLINE="ktest=memory_stress",
+        CMDLINE="ktest=memory.injected_failures",
     )
     text = done["ikos-zones &machine.zone[1]"]
     assert re.search(r"^  unmovable +[1-9] +\d+ +\d+$", text, re.MULTILINE)
