@@ -168,7 +168,7 @@ struct team {
 	const struct trace *trace;
 	const struct subject *subject;
 	unsigned nr_threads, nr_ready; /* nr_ready is atomic */
-	double start[MAX_THREADS], end[MAX_THREADS];
+	double start[MAX_THREADS], end[MAX_THREADS], own_time[MAX_THREADS];
 };
 
 static void
@@ -186,36 +186,45 @@ replay_in_thread(unsigned cpu, void *arg)
 			       team->nr_threads)
 				relax();
 			team->start[cpu] = wall_ns();
+			team->own_time[cpu] = thread_ns();
 		}
 		if (!trace_replay(team->trace, team->subject, slots))
 			out_of_memory(team->subject, team->trace);
 	}
+	team->own_time[cpu] = thread_ns() - team->own_time[cpu];
 	team->end[cpu] = wall_ns();
 	free(slots);
 }
 
-/* Nanoseconds of the wall for each allocation and free of any of the threads. */
-static double
-measure_team(const struct trace *trace, const struct subject *subject, unsigned nr_threads)
+struct team_times {
+	double wall[MAX_TURNS]; /* ns for each allocation and free of any of the threads */
+	double own[MAX_TURNS];	/* the same, of the processor time of its thread */
+};
+
+static void
+measure_team(const struct trace *trace, const struct subject *subject, unsigned nr_threads,
+	     struct team_times *times, unsigned at)
 {
 	struct team team = { .trace = trace, .subject = subject, .nr_threads = nr_threads };
-	double start, end;
+	double nr_pairs = (double)trace->nr_allocs * trace->laps * TEAM_LAPS * nr_threads;
+	double start, end, own_time = 0;
 
 	host_run_threads(nr_threads, replay_in_thread, &team);
 	start = team.start[0];
 	end = team.end[0];
-	for (unsigned i = 1; i < nr_threads; i++) {
+	for (unsigned i = 0; i < nr_threads; i++) {
 		start = team.start[i] < start ? team.start[i] : start;
 		end = team.end[i] > end ? team.end[i] : end;
+		own_time += team.own_time[i];
 	}
-	return (end - start) / ((double)trace->nr_allocs * trace->laps * TEAM_LAPS * nr_threads);
+	times->wall[at] = (end - start) / nr_pairs;
+	times->own[at] = own_time / nr_pairs;
 }
 
-/* All processors are busy with it: then how many times as much is done as by one thread? */
 static void
 bench_threads(const struct trace *trace, unsigned nr_threads)
 {
-	static double alone[MAX_SUBJECTS][MAX_TURNS];
+	static struct team_times alone[MAX_SUBJECTS], together[MAX_SUBJECTS];
 	unsigned turns = nr_turns < TEAM_TURNS ? nr_turns : TEAM_TURNS;
 
 	for (unsigned turn = 0; turn <= turns; turn++) {
@@ -224,15 +233,17 @@ bench_threads(const struct trace *trace, unsigned nr_threads)
 
 			if (!serves(subjects[i], trace))
 				continue;
-			alone[i][at] = measure_team(trace, subjects[i], 1);
-			ns[i][at] = measure_team(trace, subjects[i], nr_threads);
+			measure_team(trace, subjects[i], 1, &alone[i], at);
+			measure_team(trace, subjects[i], nr_threads, &together[i], at);
 		}
 	}
 	for (unsigned i = 0; i < nr_subjects; i++) {
 		if (serves(subjects[i], trace))
-			printf("%-32s %-13s %10.1f %11.1f %9.2f\n", trace->name, subjects[i]->name,
-			       1000 / median(alone[i], turns), 1000 / median(ns[i], turns),
-			       median_ratio(alone[i], ns[i], turns));
+			printf("%-32s %-13s %10.1f %11.1f %9.2f %11.2f\n", trace->name,
+			       subjects[i]->name, 1000 / median(alone[i].wall, turns),
+			       1000 / median(together[i].wall, turns),
+			       median_ratio(alone[i].wall, together[i].wall, turns),
+			       median_ratio(together[i].own, alone[i].own, turns));
 	}
 }
 
@@ -341,8 +352,8 @@ bench_all(const char *only, unsigned nr_threads)
 			bench_trace(&bench_traces[i]);
 	}
 	if (nr_threads > 1)
-		printf("\n%-32s %-13s %10s %6u thr. %9s\n", "million pairs a second", "",
-		       "1 thread", nr_threads, "ratio");
+		printf("\n%-32s %-13s %10s %6u thr. %9s %11s\n", "million pairs a second", "",
+		       "1 thread", nr_threads, "ratio", "own time x");
 	for (unsigned i = 0; i < nr_bench_traces && nr_threads > 1; i++) {
 		if (strstr(bench_traces[i].name, only) && bench_traces[i].in_threads)
 			bench_threads(&bench_traces[i], nr_threads);
