@@ -152,7 +152,8 @@ void cache_prepare(struct kmem_cache *cache);
 
 /*
  * Give back frames that no object is in, of all caches, until there are nr_frames. If that
- * is not enough and interrupts are on, what each CPU holds ready goes back to the slabs first.
+ * is not enough and interrupts are on, quarantines end, and what each CPU holds ready goes back
+ * to the slabs.
  * Returns how many frames. Holds no lock of rank RANK_MODULE or above when called.
  */
 size_t slab_reclaim(size_t nr_frames);

@@ -274,12 +274,24 @@ trim_all(size_t nr_frames)
 	return freed;
 }
 
+static void
+end_quarantines(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache;
+
+	list_for_each_entry (cache, &all_caches, link)
+		guard_release_all(cache);
+	spin_unlock_irqrestore(&caches_lock, flags);
+}
+
 size_t
 slab_reclaim(size_t nr_frames)
 {
 	size_t freed = trim_all(nr_frames);
 
 	if (freed < nr_frames && arch_irqs_enabled()) {
+		end_quarantines();
 		arch_call_cpus(drop_all, NULL);
 		freed += trim_all(nr_frames - freed);
 	}

@@ -407,8 +407,6 @@ all_memory_and_back(void)
 		while (nr > 0)
 			kfree(held[--nr]);
 		CHECK_EQ(slab_check_all(), 0);
-		for (unsigned i = 0; i < NR_SIZE_CLASSES; i++)
-			kmem_cache_shrink(&kmalloc_cache[i]);
 		slab_reclaim(SIZE_MAX);
 		CHECK_EQ(page_allocator_nr_free(), nr_free);
 	}

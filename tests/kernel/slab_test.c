@@ -12,7 +12,7 @@
 
 /* How a cache under test finds mistakes. */
 #define PLAIN	SLAB_NO_PROTECTION
-#define CHECKED SLAB_CHECK
+#define CHECKED (SLAB_CHECK | SLAB_NO_PROTECTION)
 #define GUARDED (SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
 
 static const slab_flags_t protections[] = { PLAIN, CHECKED, GUARDED };
