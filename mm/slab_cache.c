@@ -318,18 +318,28 @@ report_in_use(struct kmem_cache *cache, size_t nr_in_use)
 		kprintf("  and %lu more\n", (unsigned long)(nr_in_use - nr));
 }
 
+/* Take a name off the cache. Returns it, or NULL if there is none. */
+static struct cache_alias *
+take_alias_locked(struct kmem_cache *cache)
+{
+	struct cache_alias *alias;
+
+	assert_held(&caches_lock);
+	if (list_empty(&cache->aliases))
+		return NULL;
+	alias = list_entry(cache->aliases.prev, struct cache_alias, link);
+	list_del(&alias->link);
+	return alias;
+}
+
 /* Leave a shared cache, together with one of its names. Returns false if it is not shared. */
 static bool
 leave_shared(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
-	struct cache_alias *alias = NULL;
 	bool shared = cache->nr_users > 1;
+	struct cache_alias *alias = shared ? take_alias_locked(cache) : NULL;
 
-	if (shared && !list_empty(&cache->aliases)) {
-		alias = list_entry(cache->aliases.prev, struct cache_alias, link);
-		list_del(&alias->link);
-	}
 	cache->nr_users--;
 	spin_unlock_irqrestore(&caches_lock, flags);
 	if (alias)
@@ -346,13 +356,20 @@ set_users(struct kmem_cache *cache, unsigned nr)
 	spin_unlock_irqrestore(&caches_lock, flags);
 }
 
+/*
+ * Take the cache off the list. A name may be left: its user had joined, but not added it yet,
+ * when another left.
+ */
 static void
 unpublish(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct cache_alias *alias = take_alias_locked(cache);
 
 	list_del(&cache->link);
 	spin_unlock_irqrestore(&caches_lock, flags);
+	if (alias)
+		kmem_cache_free(&alias_cache, alias);
 }
 
 void
