@@ -393,3 +393,37 @@ kmem_cache_destroy(kmem_cache_t *cache)
 	else
 		kmem_cache_free(&cache_cache, cache);
 }
+
+/* ---- Visiting all of them ---------------------------------------------------------------- */
+
+struct kmem_cache *
+cache_pin_nth(unsigned n)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache, *found = NULL;
+
+	list_for_each_entry (cache, &all_caches, link) {
+		/* One without users is being destroyed. */
+		if (cache->nr_users > 0 && n-- == 0) {
+			found = cache;
+			found->nr_users++;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&caches_lock, flags);
+	return found;
+}
+
+void
+cache_unpin(struct kmem_cache *cache)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	bool last = cache->nr_users == 1;
+
+	if (!last)
+		cache->nr_users--;
+	spin_unlock_irqrestore(&caches_lock, flags);
+	/* Whoever destroyed it meanwhile has left it to us. */
+	if (last)
+		kmem_cache_destroy(cache);
+}

@@ -40,7 +40,7 @@ disturb(struct prng *prng)
 		slab_reclaim(8);
 		break;
 	case 2:
-		if (slab_check(cache))
+		if (slab_check(cache) || slab_check_all())
 			__atomic_add_fetch(&nr_damaged, 1, __ATOMIC_RELAXED);
 		break;
 	default:
