@@ -55,6 +55,7 @@
  * LEFT OUT. Growing an object where it lies; alignment to more than a page; large pages.
  */
 #include <arch.h>
+#include <checker.h>
 #include <cmdline.h>
 #include <errno.h>
 #include <large_object.h>
@@ -707,3 +708,4 @@ tree_is_wrong:
 	spin_unlock_irqrestore(&large_lock, flags);
 	return errors;
 }
+MM_CHECKER(large, large_check);
