@@ -174,8 +174,10 @@ move_away(struct zone *zone, struct page *from)
 	if (to)
 		zone_account_locked(zone, 1l << order);
 	spin_unlock_irqrestore(&zone->lock, flags);
-	if (!to)
+	if (!to) {
+		set_use(from, PAGE_USE_MOVABLE);
 		return -ENOMEM;
+	}
 
 	to->owner = from->owner;
 	to->lent = from->lent;

@@ -59,7 +59,7 @@ KTEST(locks, mutual_exclusion, .nr_params = 2, .budget_ms = 30000)
 /* ---- Fairness -------------------------------------------------------------------------- */
 
 static unsigned order[MAX_CPUS], nr_served; /* guarded by lock */
-static unsigned turn;			     /* CPU that may go for the lock; atomic */
+static unsigned turn;			    /* CPU that may go for the lock; atomic */
 
 static void
 queue_up(void *arg)

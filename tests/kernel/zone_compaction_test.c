@@ -371,7 +371,8 @@ KTEST(zone_compaction, owners_and_compaction_race, .nr_params = 3, .budget_ms = 
 	expect_lt(t, 0, normal->events.nr_moved);
 	expect_lt(t, 0, nr_large);
 	ktest_note(t, "%lu frames moved, %lu runs made, %lu not, %u large blocks",
-		   (unsigned long)normal->events.nr_moved, (unsigned long)normal->events.nr_compacted,
+		   (unsigned long)normal->events.nr_moved,
+		   (unsigned long)normal->events.nr_compacted,
 		   (unsigned long)normal->events.nr_compact_failed, nr_large);
 	empty_all(t);
 }

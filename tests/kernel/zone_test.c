@@ -11,7 +11,6 @@
 #include <page_allocator.h>
 #include <page_frame.h>
 
-
 /* ---- Flags -------------------------------------------------------------------------- */
 
 /* The table in memory_advanced.h once more: zones that may be used, by bit. */
@@ -22,8 +21,7 @@ static const struct {
 } wheres[] = {
 	{ 0, 1u << ZONE_DMA | 1u << ZONE_NORMAL, ZONE_NORMAL, UNMOVABLE },
 	{ GFP_DMA, 1u << ZONE_DMA, ZONE_DMA, UNMOVABLE },
-	{ GFP_HIGHMEM, 1u << ZONE_DMA | 1u << ZONE_NORMAL | 1u << ZONE_HIGH, ZONE_HIGH,
-	  UNMOVABLE },
+	{ GFP_HIGHMEM, 1u << ZONE_DMA | 1u << ZONE_NORMAL | 1u << ZONE_HIGH, ZONE_HIGH, UNMOVABLE },
 	{ GFP_MOVABLE, 1u << ZONE_DMA | 1u << ZONE_NORMAL, ZONE_NORMAL, MOVABLE },
 	{ GFP_RECLAIMABLE, 1u << ZONE_DMA | 1u << ZONE_NORMAL, ZONE_NORMAL, RECLAIMABLE },
 	{ GFP_USER, 15, ZONE_MOVABLE, MOVABLE },
@@ -89,9 +87,9 @@ KTEST(zone, every_flag_to_its_last_frame, .nr_params = NR_COMBINATIONS, .budget_
 		bool used = wheres[where].zones & 1u << z;
 
 		expect_eq(t, zone->nr_free,
-			  used ? floor_of(zone, MARK_MIN, hows[how].divisor,
-					  wheres[where].preferred)
-			       : zone->nr_managed);
+			  used
+			      ? floor_of(zone, MARK_MIN, hows[how].divisor, wheres[where].preferred)
+			      : zone->nr_managed);
 	}
 	expect_eq(t, node_check(&test_node), 0);
 	pile_free(&pile, 0);
@@ -108,8 +106,7 @@ KTEST(zone, every_flag_large_blocks, .nr_params = NR_COMBINATIONS, .budget_ms = 
 	pile_fill(&pile, wheres[where].flags | hows[how].flags, 5);
 	for (unsigned z = 0; z < NR_ZONES; z++) {
 		const struct zone *zone = &test_node.zone[z];
-		size_t least =
-		    floor_of(zone, MARK_MIN, hows[how].divisor, wheres[where].preferred);
+		size_t least = floor_of(zone, MARK_MIN, hows[how].divisor, wheres[where].preferred);
 
 		if (wheres[where].zones & 1u << z) {
 			expect_le(t, least, zone->nr_free);
@@ -139,6 +136,32 @@ KTEST(zone, nofail_to_the_last_frame, .nr_params = ARRAY_SIZE(wheres), .budget_m
 			  wheres[t->param].zones & 1u << z ? 0 : test_node.zone[z].nr_managed);
 	pile_free(&pile, 0);
 	expect_node_whole(t);
+}
+
+/* Marks grow with the square root of memory; a zone keeps a part of what lies above it. */
+KTEST(zone, marks_and_reserves)
+{
+	struct node_shape shape = all_zones;
+	const struct zone *dma = &test_node.zone[ZONE_DMA], *high = &test_node.zone[ZONE_HIGH];
+	const struct zone *normal = &test_node.zone[ZONE_NORMAL];
+
+	node_make(t, &all_zones);
+	expect_eq(t, dma->mark[MARK_MIN], 2 * 64 / 4); /* of 4,096 frames, a quarter is DMA */
+	expect_eq(t, normal->mark[MARK_MIN], 2 * 64 * 3 / 4);
+	expect_eq(t, high->mark[MARK_MIN], 2048 / 1024);
+	expect_eq(t, dma->reserve[ZONE_DMA], 0);
+	expect_eq(t, dma->reserve[ZONE_NORMAL], 3072 / 256);
+	expect_eq(t, dma->reserve[ZONE_HIGH], (3072 + 2048) / 256);
+	expect_eq(t, dma->reserve[ZONE_MOVABLE], (3072 + 2048 + 2048) / 256);
+	expect_eq(t, normal->reserve[ZONE_NORMAL], 0);
+	expect_eq(t, normal->reserve[ZONE_HIGH], 2048 / 32);
+	expect_eq(t, normal->reserve[ZONE_MOVABLE], (2048 + 2048) / 32);
+
+	shape.min_free = 400;
+	node_make(t, &shape);
+	expect_eq(t, dma->mark[MARK_MIN] + normal->mark[MARK_MIN], 400);
+	expect_eq(t, normal->mark[MARK_LOW], 300 + 300 / 4);
+	expect_eq(t, normal->mark[MARK_HIGH], 300 + 300 / 2);
 }
 
 /* ---- What is refused -------------------------------------------------------------------- */
@@ -287,7 +310,8 @@ KTEST(zone, exact_runs, .budget_ms = 10000)
 	}
 }
 
-/* ---- Failures on purpose ----------------------------------------------------------------------- */
+/* ---- Failures on purpose -----------------------------------------------------------------------
+ */
 
 /* Although lists are full of frames, and their flags were seen before. */
 KTEST(zone, faults_strike_every_kind)
@@ -324,7 +348,8 @@ KTEST(zone, faults_strike_every_kind)
 	expect_node_whole(t);
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------- */
+/* ---- Statistics
+ * ---------------------------------------------------------------------------------- */
 
 /* Every frame is free, in a list or with a caller, and every block given out is counted. */
 KTEST(zone, statistics_add_up)
@@ -345,11 +370,12 @@ KTEST(zone, statistics_add_up)
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
 		by_mobility += i % 3 ? 1ul << i % 7 : 0;
 	expect_eq(t, stats.free_pages + stats.cached_pages + by_mobility, ARENA_FRAMES);
-	expect_eq(t, stats.free_by_mobility[0] + stats.free_by_mobility[1] +
-			 stats.free_by_mobility[2],
+	expect_eq(t,
+		  stats.free_by_mobility[0] + stats.free_by_mobility[1] + stats.free_by_mobility[2],
 		  stats.free_pages);
-	expect_eq(t, stats.blocks_by_mobility[0] + stats.blocks_by_mobility[1] +
-			 stats.blocks_by_mobility[2],
+	expect_eq(t,
+		  stats.blocks_by_mobility[0] + stats.blocks_by_mobility[1] +
+		      stats.blocks_by_mobility[2],
 		  ARENA_BLOCKS);
 	expect_eq(t, stats.blocks_by_mobility[RECLAIMABLE], stats.stolen_blocks);
 	expect_eq(t, stats.borrowed, 0);
@@ -363,7 +389,8 @@ KTEST(zone, statistics_add_up)
 	expect_eq(t, stats.unusable, 0);
 }
 
-/* ---- The machine's own memory ------------------------------------------------------------------ */
+/* ---- The machine's own memory ------------------------------------------------------------------
+ */
 
 /* Zones by address, whatever the command line made of them. */
 KTEST(zone, machine_serves_by_address)
