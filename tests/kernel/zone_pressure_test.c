@@ -332,6 +332,8 @@ KTEST(zone_pressure, borrowing_fills_no_list, .nr_params = CPU_LIST_ORDERS, .bud
 		assert_true(t, page != NULL);
 		pile_add(&borrowed, page);
 		expect_lists_within_limits(t);
+		if (i % 15 == 0)
+			expect_eq(t, node_check(&test_node), 0);
 	}
 	expect_lt(t, 0, normal->events.nr_borrowed);
 	pile_free(&borrowed, t->param);
