@@ -236,7 +236,7 @@ zone_account_locked(struct zone *zone, long nr)
 #define NOFAIL_NAP_NS NSEC_PER_MSEC /* between the attempts of GFP_NOFAIL */
 
 /* Is this request to fail, for a test? */
-bool node_fault_strikes(struct node *node, gfp_t gfp);
+bool injected_failure(struct node *node, gfp_t gfp);
 
 /* A request that prefers this zone got nothing. */
 void zone_count_failure(struct zone *zone);

@@ -43,6 +43,10 @@ enum {
 	USE_TAKEN = 0x41,  /* a part of the run that is empty already */
 };
 
+/* How long to wait for another thread that compacts. */
+#define NAP_NS	 (100 * NSEC_PER_USEC)
+#define MAX_NAPS 100
+
 static spinlock_t compact_lock = SPINLOCK_INIT("compact", RANK_MODULE);
 static bool compacting; /* (l) compact_lock */
 
@@ -175,7 +179,7 @@ move_away(struct zone *zone, struct page *from)
 		zone_account_locked(zone, 1l << order);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	if (!to) {
-		__atomic_store_n(&from->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
+		set_use(from, PAGE_USE_MOVABLE);
 		return -ENOMEM;
 	}
 
@@ -279,7 +283,7 @@ empty_run(struct zone *zone, pfn_t first, unsigned order)
 	return pfn >= end;
 }
 
-/* Returns false if another thread compacts already. */
+/* Returns false if a thread compacts already. */
 static bool
 set_compacting(bool value)
 {
@@ -298,9 +302,10 @@ compact_zone(struct zone *zone, unsigned order)
 	bool made;
 	pfn_t run;
 
-	if (!set_compacting(true)) {
-		thread_yield(); /* what it makes may do */
-		return false;
+	for (unsigned naps = 0; !set_compacting(true); naps++) {
+		if (naps == MAX_NAPS)
+			return false; /* it may be this thread: a mover that allocates */
+		thread_sleep_ns(NAP_NS);
 	}
 	run = cheapest_run(zone, order);
 	made = run < zone->end && empty_run(zone, run, order);

@@ -203,15 +203,19 @@ take_any(struct node *node, struct gfp_route route, unsigned order)
 bool
 node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order)
 {
+	bool to_the_last = gfp & GFP_NOFAIL;
 	size_t reclaimed;
 
 	node_drain_lists(node);
 	reclaimed = reclaim_frames(1ul << order, gfp);
+	if (reclaimed > 0 && order > 0)
+		node_drain_lists(node); /* where single frames do not come together */
 	for (unsigned z = route.zone + 1; order > 0 && z-- > 0;) {
 		struct zone *zone = &node->zone[z];
+		size_t mark = to_the_last ? 0 : zone->mark[MARK_MIN];
 
 		/* Moving does not make more frames free than there are. */
-		if (zone_allows(zone, order, zone->mark[MARK_MIN], route.zone) &&
+		if (zone_allows(zone, order, mark, to_the_last ? z : route.zone) &&
 		    compact_zone(zone, order))
 			return true;
 	}
@@ -241,8 +245,9 @@ wait_for_frames(struct node *node, gfp_t gfp, struct gfp_route route, unsigned o
 	return NULL;
 }
 
+/* Is this request to fail, for a test? */
 bool
-node_fault_strikes(struct node *node, gfp_t gfp)
+injected_failure(struct node *node, gfp_t gfp)
 {
 	spinlock_t *lock = &node->zone[0].lock;
 	irqflags_t flags;
@@ -313,7 +318,7 @@ node_alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
 
 	ASSERT_LE(order, MAX_ORDER);
 	ASSERT(gfp & GFP_NO_WAIT || arch_irqs_enabled());
-	if (!node_fault_strikes(node, gfp)) {
+	if (!injected_failure(node, gfp)) {
 		page = try_zones(node, gfp, route, order, MARK_LOW);
 		if (!page)
 			page = try_zones(node, gfp, route, order, MARK_MIN);

@@ -126,7 +126,7 @@ node_alloc_exact(struct node *node, gfp_t gfp, size_t nr_frames)
 			      (unsigned long)nr_frames);
 		return NULL;
 	}
-	if (!node_fault_strikes(node, gfp)) {
+	if (!injected_failure(node, gfp)) {
 		page = try_exact(node, gfp, route, nr_frames, false);
 		if (!page && !(gfp & GFP_NO_WAIT))
 			page = wait_for_exact(node, gfp, route, nr_frames);

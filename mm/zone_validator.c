@@ -74,11 +74,11 @@ check_pages(struct zone *zone, unsigned *errors)
 	for (; part.first < part.end && part.first < zone->end; part = page_frame_next(part.end)) {
 		for (pfn_t pfn = part.first; pfn < MIN(part.end, zone->end); pfn++) {
 			const struct page *page = pfn_to_page(pfn);
+			size_t block = (pfn - zone->first) >> PAGE_BLOCK_ORDER;
 
 			if (page->state == PAGE_RESERVED)
 				continue;
-			if (page->group !=
-			    group_number(zone->type, zone_group_of(zone, pfn)->buddy.owner))
+			if (page->group != group_number(zone->type, zone->block_mobility[block]))
 				REPORT(errors, "%s: frame %#lx says that it is in group %u\n",
 				       zone->name, (unsigned long)pfn, page->group);
 			if (page->lent && !is_lent_head(page))

@@ -168,6 +168,8 @@ empty_all(struct ktest *t)
 	expect_node_whole(t);
 }
 
+static const struct node_shape crowded = { .normal = 2 };
+
 /* ---- One thread -------------------------------------------------------------------------- */
 
 /* As many large blocks as there is free memory for, but for the marks and what is in use. */
@@ -260,6 +262,58 @@ KTEST(zone_compaction, moves_as_little_as_possible, .budget_ms = 20000)
 	empty_all(t);
 }
 
+/* GFP_NOFAIL, below all marks: what is free lies apart, and moving brings it together. */
+KTEST(zone_compaction, nofail_compacts_below_the_marks, .budget_ms = 20000)
+{
+	struct page *page;
+	unsigned nr = 0;
+
+	cells_reset();
+	node_make(t, &crowded);
+	while (normal->nr_free > 0)
+		cell_fill(&cell[nr++], GFP_USER | GFP_NOFAIL, 0, prng_next(&t->prng));
+	for (unsigned i = 0; i < 40; i++)
+		cell_empty(&cell[i * 50]);
+	node_drain_lists(&test_node);
+	expect_lt(t, normal->nr_free, normal->mark[MARK_MIN]);
+	expect_true(t, node_alloc(&test_node, GFP_USER, 4) == NULL);
+	expect_eq(t, normal->events.nr_moved, 0);
+	page = node_alloc(&test_node, GFP_USER | GFP_NOFAIL, 4);
+	assert_true(t, page != NULL);
+	node_free(&test_node, page, 4);
+	empty_all(t);
+}
+
+/* ---- Several threads that all want a large block: each waits for its turn. */
+
+static void
+want_large(void *arg)
+{
+	*(struct page **)arg = node_alloc(&test_node, GFP_USER, 9);
+}
+
+KTEST(zone_compaction, compaction_in_turn, .budget_ms = 20000)
+{
+	static struct page *large[4];
+	struct thread *thread[ARRAY_SIZE(large)];
+
+	make_sparse(t, 8);
+	let_all_move();
+	sched_fuzz_ticks(3000, 50000, t->seed);
+	for (unsigned i = 0; i < ARRAY_SIZE(large); i++) {
+		thread[i] = thread_create("large", want_large, &large[i], CPU_ANY);
+		assert_true(t, thread[i] != NULL);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(large); i++) {
+		thread_join(thread[i]);
+		expect_true(t, large[i] != NULL);
+		if (large[i])
+			node_free(&test_node, large[i], 9);
+	}
+	sched_fuzz_ticks(0, 0, 0);
+	empty_all(t);
+}
+
 /* ---- Many threads --------------------------------------------------------------------------- */
 
 #define NR_OWNERS      4
@@ -267,8 +321,6 @@ KTEST(zone_compaction, moves_as_little_as_possible, .budget_ms = 20000)
 #define COMPACT_ROUNDS 100
 #define NR_MOVES       50
 #define MAX_TRIES      20000
-
-static const struct node_shape crowded = { .normal = 2 };
 
 struct owner {
 	struct prng prng;

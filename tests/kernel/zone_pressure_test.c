@@ -176,6 +176,46 @@ KTEST(zone_pressure, reclaim_is_asked, .budget_ms = 20000)
 	expect_node_whole(t);
 }
 
+/* While one thread reclaims another that is short waits for its turn, and is not refused. */
+static size_t
+give_back_slowly(size_t nr_frames, gfp_t gfp)
+{
+	size_t nr = give_some_back(nr_frames, gfp);
+
+	if (nr > 0)
+		thread_sleep_ns(NSEC_PER_MSEC);
+	return nr;
+}
+
+KTEST(zone_pressure, reclaim_in_turn, .budget_ms = 20000)
+{
+	static struct waiter waiter[4];
+	struct thread *thread[ARRAY_SIZE(waiter)];
+
+	if (!test_reclaimer.link.next)
+		reclaim_register(&test_reclaimer);
+	node_make(t, &one_zone);
+	reclaimable = (struct pile){ 0 };
+	pile_fill(&reclaimable, GFP_NOWAIT, 0);
+	test_reclaimer.reclaim = give_back_slowly;
+	reclaim_allowed = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(waiter); i++) {
+		waiter[i] = (struct waiter){ .gfp = GFP_KERNEL };
+		thread[i] = thread_create("short", wait_for_block, &waiter[i], CPU_ANY);
+		assert_true(t, thread[i] != NULL);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(waiter); i++) {
+		thread_join(thread[i]);
+		expect_true(t, waiter[i].page != NULL);
+		if (waiter[i].page)
+			node_free(&test_node, waiter[i].page, 0);
+	}
+	reclaim_allowed = false;
+	test_reclaimer.reclaim = give_some_back;
+	pile_free(&reclaimable, 0);
+	expect_node_whole(t);
+}
+
 /* ---- Marks, with several threads ------------------------------------------------------------ */
 
 #define NR_GRABBERS 6
@@ -332,6 +372,8 @@ KTEST(zone_pressure, borrowing_fills_no_list, .nr_params = CPU_LIST_ORDERS, .bud
 		assert_true(t, page != NULL);
 		pile_add(&borrowed, page);
 		expect_lists_within_limits(t);
+		if (i % 15 == 0)
+			expect_eq(t, node_check(&test_node), 0);
 	}
 	expect_lt(t, 0, normal->events.nr_borrowed);
 	pile_free(&borrowed, t->param);

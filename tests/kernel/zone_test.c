@@ -138,6 +138,32 @@ KTEST(zone, nofail_to_the_last_frame, .nr_params = ARRAY_SIZE(wheres), .budget_m
 	expect_node_whole(t);
 }
 
+/* Marks grow with the square root of memory; a zone keeps a part of what lies above it. */
+KTEST(zone, marks_and_reserves)
+{
+	struct node_shape shape = all_zones;
+	const struct zone *dma = &test_node.zone[ZONE_DMA], *high = &test_node.zone[ZONE_HIGH];
+	const struct zone *normal = &test_node.zone[ZONE_NORMAL];
+
+	node_make(t, &all_zones);
+	expect_eq(t, dma->mark[MARK_MIN], 2 * 64 / 4); /* of 4,096 frames, a quarter is DMA */
+	expect_eq(t, normal->mark[MARK_MIN], 2 * 64 * 3 / 4);
+	expect_eq(t, high->mark[MARK_MIN], 2048 / 1024);
+	expect_eq(t, dma->reserve[ZONE_DMA], 0);
+	expect_eq(t, dma->reserve[ZONE_NORMAL], 3072 / 256);
+	expect_eq(t, dma->reserve[ZONE_HIGH], (3072 + 2048) / 256);
+	expect_eq(t, dma->reserve[ZONE_MOVABLE], (3072 + 2048 + 2048) / 256);
+	expect_eq(t, normal->reserve[ZONE_NORMAL], 0);
+	expect_eq(t, normal->reserve[ZONE_HIGH], 2048 / 32);
+	expect_eq(t, normal->reserve[ZONE_MOVABLE], (2048 + 2048) / 32);
+
+	shape.min_free = 400;
+	node_make(t, &shape);
+	expect_eq(t, dma->mark[MARK_MIN] + normal->mark[MARK_MIN], 400);
+	expect_eq(t, normal->mark[MARK_LOW], 300 + 300 / 4);
+	expect_eq(t, normal->mark[MARK_HIGH], 300 + 300 / 2);
+}
+
 /* ---- What is refused -------------------------------------------------------------------- */
 
 /* One for each reason; all pairs are in tests/host/zone_test.c. */
