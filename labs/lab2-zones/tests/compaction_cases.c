@@ -34,6 +34,7 @@ fragment(struct lab *lab, unsigned max, unsigned keep)
 		if (prng_below(prng, keep) == 0)
 			lab2_set_mover(lab, slot);
 	}
+	assert_true(lab->t, last > 0);
 	/* In an order that leaves free blocks from everywhere at the front of the free lists. */
 	for (unsigned i = 0; i < last; i++) {
 		unsigned slot = (i * STRIDE) % last;
