@@ -78,9 +78,8 @@ MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.
 MM_BEFORE_LAB2 := page_allocator.c
 MM_LAB3 := bump_arena.c element_set.c fixed_pool.c heap_guard.c heap_protection.c kmalloc.c \
 	large_console.c large_object.c leak_console.c leak_detector.c memory_pool.c \
-	memory_pool_check.c percpu_pool.c \
-	pool_console.c pool_manager.c slab_allocator.c slab_cache.c slab_console.c \
-	slab_statistics.c
+	memory_pool_check.c percpu_pool.c pool_console.c pool_manager.c slab_allocator.c \
+	slab_cache.c slab_console.c slab_statistics.c
 MM_BEFORE_LAB3 := naive_objects.c
 
 # What else comes with a lab: headers, tests, benchmarks, scripts, figures. Each by its path, in
@@ -95,8 +94,8 @@ FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_po
 	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
 	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% \
 	tests/kernel/large_% tests/kernel/leak_% tests/kernel/pool_% tests/kernel/slab_% \
-	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/leak_% tests/host/machine.% \
-	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
+	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/leak_% \
+	tests/host/machine.% tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c
 
 .PHONY: print-files
