@@ -15,6 +15,7 @@ import gdb
 _HERE = Path(__file__).resolve().parent
 _COMMANDS = (
     "ikos-buddy", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads", "ikos-who-wrote",
+    "ikos-slabs", "ikos-object",
 )  # fmt: skip
 
 
@@ -52,6 +53,7 @@ import history  # noqa: E402, F401
 import page  # noqa: E402, F401
 import printers  # noqa: E402, F401
 import session  # noqa: E402, F401
+import slab  # noqa: E402, F401
 import threads  # noqa: E402, F401
 import unwind  # noqa: E402, F401
 
