@@ -40,7 +40,7 @@ class LargeRange:
             if not node:
                 return
             if node % 8 or not memory.is_readable(node, 64):
-                raise gdb.GdbError(f"the tree of large objects leads to {node:#x}, which is no node")
+                raise gdb.GdbError(f"the tree of large objects leads to {node:#x}: no node")
             value = at("struct large_object", node)  # its range, and that one's node, come first
             start, end = int(value["range"]["node"]["key"]), int(value["range"]["end"])
             if start <= offset < end:

@@ -15,7 +15,6 @@ from heap import (
     Record,
     Slab,
     all_caches,
-    at,
     cache_of_frame,
     frame_of,
     page_use,
@@ -37,6 +36,7 @@ from large import LargeRange, is_large_address
 _COLUMNS = 64  # of a strip
 _SHOWN = 6  # addresses of a magazine or a quarantine
 _SLABS_SHOWN = 32  # of one kind
+_ERRORS_SHOWN = 4  # of one cache among others
 _LARGE_GUARDED = 1 << 63  # in the owner of a large object's first page: mm/heap_protection.h
 
 
@@ -144,9 +144,14 @@ class IkosSlabs(gdb.Command):
             census = count(cache, frames)
             nr_frames += sum(census.nr_slabs.values()) << cache.order
             self._show_row(cache, census)
-            errors += [f"{cache.name}: {error}" for error in census.errors]
+            errors += [f"{cache.name}: {error}" for error in census.errors[:_ERRORS_SHOWN]]
+            if len(census.errors) > _ERRORS_SHOWN:
+                errors.append(f"{cache.name}: more: see ikos-slabs {cache.name}")
         print(f"{plural(len(caches), 'cache')}, {plural(nr_frames, 'frame')}")
-        show_errors(errors)
+        for error in errors:
+            print(f"  {error}")
+        if not errors:
+            print("  no contradiction")
 
     @staticmethod
     def _show_row(cache: Cache, census: Census) -> None:
@@ -310,19 +315,17 @@ def show_frame(memory: Memory, frames: Frames, address: int, pfn: int) -> None:
     else:
         state = frames.state_name(frames.state(pfn))
         print(f"{address:#x} is no object: frame {pfn:#x} is no cache's ({state}; see ikos-page)")
-        near = address + PAGE_SIZE - address % PAGE_SIZE
         if frames.is_present(pfn + 1) and page_use(frames, pfn + 1)[0] == "PAGE_USE_LARGE":
-            print(f"  the large object at {near:#x} begins {near - address} bytes behind it")
+            distance = PAGE_SIZE - address % PAGE_SIZE
+            print(f"  a large object begins {plural(distance, 'byte')} behind it")
 
 
 def show_slab_object(memory: Memory, frames: Frames, slab: Slab, address: int) -> None:
     cache = slab.cache
     index = slab.index(address)
-    # A guarded object's red zone and record lie in front of it: so in the stride before.
-    if cache.flags & GUARDED and address - slab.object(index) >= cache.size + cache.guard_after:
+    # A guarded object's record and red zone lie in front of it.
+    if cache.flags & GUARDED and slab.object(index + 1) - address <= cache.guard_before:
         index += 1
-    elif cache.flags & GUARDED and index == -1 and slab.first - address <= cache.guard_before:
-        index = 0
     inside = 0 <= index < cache.nr_objects
     offset = address - slab.object(index) if inside else 0
     print(f"{address:#x}: {where_in_slab(slab, index, offset, address)}")
@@ -348,9 +351,11 @@ def where_in_slab(slab: Slab, index: int, offset: int, address: int) -> str:
         header = slab.address <= address < slab.address + 8 * (cache.nr_words + 6)
         place = "its header" if header else "bytes that no object has"
         return f"in a slab of {cache.name}, but in no object: {place}"
-    if 0 <= offset < cache.size:
+    guarded = bool(cache.flags & GUARDED)
+    size = Record(cache.memory, slab.object(index)).size if guarded else cache.size
+    if 0 <= offset < size:
         return f"byte {offset} of an object of {cache.name}"
-    if not cache.flags & GUARDED:
+    if not guarded or offset >= cache.size + cache.guard_after:
         return f"offset {offset} of an object of {cache.name}: padding between two objects"
     if offset < -ZONE_BYTES:
         return f"offset {offset} of an object of {cache.name}: in the record of it"

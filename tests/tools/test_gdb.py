@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 COMMANDS = (
     "ikos-buddy", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads", "ikos-who-wrote",
+    "ikos-slabs", "ikos-object",
 )  # fmt: skip
 
 # A stale pointer, made up: in the thousandth request the links of a free block are written to,
