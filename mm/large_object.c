@@ -61,6 +61,7 @@
 #include <panic.h>
 #include <printk.h>
 #include <range_tree.h>
+#include <reclaim.h>
 #include <spinlock.h>
 
 #define BLOCK_ORDER   3
@@ -418,6 +419,16 @@ large_flush(void)
 		arch_cpu_relax();
 	return after - before;
 }
+
+/* From the allocator of frames, when these are short. */
+static size_t
+reclaim_waiting(size_t nr_frames, gfp_t gfp)
+{
+	(void)nr_frames;
+	(void)gfp;
+	return large_flush();
+}
+RECLAIMER(large, reclaim_waiting, RECLAIM_CACHES);
 
 /* ---- Allocation ------------------------------------------------------------- */
 

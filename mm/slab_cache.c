@@ -87,7 +87,7 @@ largest_magazine(const struct kmem_cache *cache)
 		return 0;
 	if (cache->stride <= 256)
 		return MAGAZINE_LARGE;
-	return cache->stride <= 1024 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
+	return cache->stride <= 512 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
 }
 
 /* Set all that follows from name, size, align, flags and constructor. */
@@ -364,3 +364,12 @@ kmem_cache_destroy(kmem_cache_t *cache)
 	else
 		kmem_cache_free(&cache_cache, cache);
 }
+
+/* From the allocator of frames, when these are short. */
+static size_t
+reclaim_caches(size_t nr_frames, gfp_t gfp)
+{
+	(void)gfp;
+	return slab_reclaim(nr_frames);
+}
+RECLAIMER(caches, reclaim_caches, RECLAIM_CACHES);

@@ -57,6 +57,14 @@ check_sums(struct zone *zone, unsigned *errors)
 		       (unsigned long)zone->nr_managed, (unsigned long)managed);
 }
 
+/* May the page be marked as it is lent? */
+static bool
+is_lent_head(const struct page *page)
+{
+	return page->state == PAGE_ALLOCATED &&
+	       (page->lent == LENT_RUN || page->lent == lent_mark(page->order));
+}
+
 /* What each frame's page says of the zone and the page block that it lies in. */
 static void
 check_pages(struct zone *zone, unsigned *errors)
@@ -73,8 +81,7 @@ check_pages(struct zone *zone, unsigned *errors)
 			    group_number(zone->type, zone_group_of(zone, pfn)->buddy.owner))
 				REPORT(errors, "%s: frame %#lx says that it is in group %u\n",
 				       zone->name, (unsigned long)pfn, page->group);
-			if (page->lent &&
-			    (page->state != PAGE_ALLOCATED || page->lent != lent_mark(page->order)))
+			if (page->lent && !is_lent_head(page))
 				REPORT(errors, "frame %#lx is lent, but heads no such block\n",
 				       (unsigned long)pfn);
 		}

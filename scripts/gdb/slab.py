@@ -29,6 +29,7 @@ from kernel import (
     Memory,
     address_of,
     evaluate,
+    lock_remark,
     plural,
 )
 from large import LargeRange, is_large_address
@@ -190,7 +191,7 @@ class IkosSlabs(gdb.Command):
             print(f"  CPU {magazine.cpu}: {objects}{shown(magazine.objects[::-1])}")
         if cache.flags & POISON:
             print(f"  quarantine: {len(cache.quarantine)}{shown(cache.quarantine)}")
-        show_errors(census.errors, lock_held(cache))
+        show_errors(census.errors, lock_remark(cache.lock()))
 
 
 def find_caches(memory: Memory, caches: list[Cache], argument: str) -> list[Cache]:
@@ -211,15 +212,6 @@ def find_caches(memory: Memory, caches: list[Cache], argument: str) -> list[Cach
     if found := [cache for cache in caches if cache.address == address]:
         return found
     raise gdb.GdbError(f"{argument} is on no list of caches: nobody has used it, or it is gone")
-
-
-def lock_held(cache: Cache) -> str | None:
-    lock = cache.lock()
-    if int(lock["next"]) == int(lock["serving"]):
-        return None
-    holder = int(lock["holder"])
-    who = f"CPU {holder - 1} holds" if holder else "somebody holds"
-    return f"{who} its lock: this is the middle of an operation, which may explain it"
 
 
 def show_errors(errors: list[str], remark: str | None = None) -> None:

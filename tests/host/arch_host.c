@@ -30,6 +30,7 @@
 
 struct page *host_memmap;
 uintptr_t host_direct_map;
+paddr_t host_direct_map_end = HOST_FRAMES << PAGE_SHIFT;
 int host_memory_file;
 _Thread_local unsigned host_cpu_id;
 _Thread_local bool host_irqs_off;
@@ -146,7 +147,7 @@ host_memmap_reset(void)
 paddr_t
 arch_direct_map_end(void)
 {
-	return HOST_FRAMES << PAGE_SHIFT;
+	return host_direct_map_end;
 }
 
 void

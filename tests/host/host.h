@@ -85,6 +85,9 @@ extern char host_output[16384];
 /* Take the backing of all memmap away: the next test starts with no page at all. */
 void host_memmap_reset(void);
 
+/* What arch_direct_map_end() says. A test that changes it puts it back. */
+extern paddr_t host_direct_map_end;
+
 /* The machine's memory, as a file. */
 extern int host_memory_file;
 

