@@ -15,7 +15,7 @@ import gdb
 _HERE = Path(__file__).resolve().parent
 _COMMANDS = (
     "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
-    "ikos-who-wrote",
+    "ikos-slabs", "ikos-object", "ikos-who-wrote",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ import history  # noqa: E402, F401
 import page  # noqa: E402, F401
 import printers  # noqa: E402, F401
 import session  # noqa: E402, F401
+import slab  # noqa: E402, F401
 import threads  # noqa: E402, F401
 import unwind  # noqa: E402, F401
 import zones  # noqa: E402, F401

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 COMMANDS = (
     "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
-    "ikos-who-wrote",
+    "ikos-slabs", "ikos-object", "ikos-who-wrote",
 )  # fmt: skip
 
 # A stale pointer, made up: in the thousandth request the links of a free block are written to,
@@ -439,11 +439,15 @@ def test_a_kernel_without_zones(kernel: Path) -> None:
         "ikos-check",
         "ikos-zones",
         "ikos-page 0x2000",
+        "ikos-slabs",
+        "ikos-object 0xffff800002000000",
         CMDLINE="",
     )
     assert re.search(r'mm_frames: "frames", .*: \d+ free of \d+\n', done["ikos-buddy"])
     assert re.search(r"mm_frames: .*\n  no contradiction\n", done["ikos-check"])
     assert done["ikos-zones"] == "this kernel has no zones: they come with lab 2\n"
+    assert done["ikos-slabs"] == "this kernel has no caches: they come with lab 3\n"
+    assert "is no object: frame 0x2000" in done["ikos-object 0xffff800002000000"]
     assert "lent" not in done["ikos-page 0x2000"] and "group" not in done["ikos-page 0x2000"]
 
 
