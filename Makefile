@@ -95,7 +95,7 @@ FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_po
 	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
 	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% \
 	tests/kernel/large_% tests/kernel/leak_% tests/kernel/pool_% tests/kernel/slab_% \
-	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/machine.% \
+	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/leak_% tests/host/machine.% \
 	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c
 
@@ -171,7 +171,7 @@ KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warni
 EDITABLE := $(foreach n,$(LAB_NUMBERS),$(EDITABLE_LAB$n))
 ifneq ($(EDITABLE),)
 STARTER_WARNINGS := -Wno-error -Werror=implicit-function-declaration \
-	-Wno-unused-function -Wno-unused-parameter
+	-Wno-unused-function -Wno-unused-parameter -Wno-unused-const-variable
 $(EDITABLE:%.c=$(B)/%.o): private KCOMMON += $(STARTER_WARNINGS)
 endif
 

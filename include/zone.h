@@ -180,8 +180,9 @@ struct gfp_route {
 struct gfp_route gfp_route(gfp_t gfp);
 
 /*
- * Compute the marks of a zone, and what it keeps from requests that prefer a higher one.
- * min: frames, its share of what the node keeps free. Caller holds zone->lock.
+ * Compute the marks of a zone: min as given, its share of what the node keeps free; low a quarter
+ * above, high a half above, rounded down. And its reserves: from requests that prefer a higher
+ * zone, a part of all frames of the zones above it up to that one. Caller holds zone->lock.
  */
 void zone_set_marks_locked(struct zone *zone, size_t min);
 
@@ -252,8 +253,9 @@ bool node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsign
 struct page *cpu_list_alloc(struct node *node, size_t group, size_t order) __must_check;
 
 /*
- * Take a batch from the zone, as far as zone_allows() it: one block for the caller, the others
- * for this CPU's list. Returns NULL if not even one may be had. Any context.
+ * Take a batch from the zone, as far as zone_allows() it: one block for the caller, the others,
+ * from the group's own page blocks only, for this CPU's list, as far as its limit allows. Returns
+ * NULL if not even one may be had. Any context.
  */
 struct page *cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_t mark)
     __must_check;

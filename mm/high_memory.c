@@ -38,6 +38,7 @@
  * among the empty ones.
  */
 #include <arch.h>
+#include <checker.h>
 #include <high_memory.h>
 #include <printk.h>
 #include <string.h>
@@ -312,3 +313,4 @@ kmap_check(void)
 	spin_unlock_irqrestore(&kmap_lock, flags);
 	return errors;
 }
+MM_CHECKER(kmap, kmap_check);

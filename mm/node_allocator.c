@@ -13,6 +13,7 @@
 #include <high_memory.h>
 #include <page_allocator.h>
 #include <page_frame.h>
+#include <reclaim.h>
 #include <string.h>
 #include <zone.h>
 
@@ -123,6 +124,7 @@ page_allocator_init(pfn_t end)
 	limits.normal_end = MAX(ALIGN_DOWN(limits.normal_end, MAX_ORDER_FRAMES), limits.dma_end);
 	limits.movable = movable_span(end, movable);
 	node_init(&machine, &limits, phys_to_virt(table));
+	reclaim_init();
 	kmap_init();
 	boot_alloc_finish(give);
 	node_set_faults(&machine, fail_every, fail_seed);

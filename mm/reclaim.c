@@ -20,6 +20,10 @@ static spinlock_t reclaim_lock = SPINLOCK_INIT("reclaim", RANK_MODULE);
 static struct list_head reclaimers = LIST_INIT(reclaimers); /* (r) by rising rank */
 static bool busy;					    /* (r) */
 
+/* Set by the linker. Weak: there may be none. */
+extern struct reclaimer *const __start_reclaimers[] __attribute__((weak));
+extern struct reclaimer *const __stop_reclaimers[] __attribute__((weak));
+
 void
 reclaim_register(struct reclaimer *reclaimer)
 {
@@ -32,6 +36,15 @@ reclaim_register(struct reclaimer *reclaimer)
 	}
 	list_add_tail(&reclaimer->link, &next->link);
 	spin_unlock_irqrestore(&reclaim_lock, flags);
+}
+
+void
+reclaim_init(void)
+{
+	list_init(&reclaimers);
+	for (struct reclaimer *const *entry = __start_reclaimers; entry < __stop_reclaimers;
+	     entry++)
+		reclaim_register(*entry);
 }
 
 /* Returns false if somebody else reclaims already. */

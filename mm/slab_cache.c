@@ -36,6 +36,7 @@ static KMEM_CACHE(cache_cache, "kmem_cache", sizeof(struct kmem_cache), 64,
 static KMEM_CACHE(alias_cache, "cache_alias", sizeof(struct cache_alias), 0,
 		  SLAB_NO_MAGAZINES | SLAB_NO_PROTECTION, NULL);
 
+/* From the allocator of frames, when these are short. */
 static size_t
 reclaim_slabs(size_t nr_frames, gfp_t gfp)
 {
@@ -43,11 +44,7 @@ reclaim_slabs(size_t nr_frames, gfp_t gfp)
 	return slab_reclaim(nr_frames);
 }
 
-static struct reclaimer slab_reclaimer = {
-	.name = "slab",
-	.reclaim = reclaim_slabs,
-	.rank = RECLAIM_CACHES,
-};
+RECLAIMER(slab, reclaim_slabs, RECLAIM_CACHES);
 
 /* Be as KMEM_CACHE() left the cache, whatever it holds. */
 static void
@@ -72,8 +69,6 @@ slab_init(void)
 			cache_forget(cache);
 	}
 	list_init(&all_caches);
-	if (!slab_reclaimer.link.next)
-		reclaim_register(&slab_reclaimer);
 	kmalloc_init();
 }
 
@@ -87,7 +82,7 @@ largest_magazine(const struct kmem_cache *cache)
 		return 0;
 	if (cache->stride <= 256)
 		return MAGAZINE_LARGE;
-	return cache->stride <= 1024 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
+	return cache->stride <= 512 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
 }
 
 /* Set all that follows from name, size, align, flags and constructor. */
@@ -274,12 +269,24 @@ trim_all(size_t nr_frames)
 	return freed;
 }
 
+static void
+end_quarantines(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache;
+
+	list_for_each_entry (cache, &all_caches, link)
+		guard_release_all(cache);
+	spin_unlock_irqrestore(&caches_lock, flags);
+}
+
 size_t
 slab_reclaim(size_t nr_frames)
 {
 	size_t freed = trim_all(nr_frames);
 
 	if (freed < nr_frames && arch_irqs_enabled()) {
+		end_quarantines();
 		arch_call_cpus(drop_all, NULL);
 		freed += trim_all(nr_frames - freed);
 	}
@@ -306,18 +313,28 @@ report_in_use(struct kmem_cache *cache, size_t nr_in_use)
 		kprintf("  and %lu more\n", (unsigned long)(nr_in_use - nr));
 }
 
+/* Take a name off the cache. Returns it, or NULL if there is none. */
+static struct cache_alias *
+take_alias_locked(struct kmem_cache *cache)
+{
+	struct cache_alias *alias;
+
+	assert_held(&caches_lock);
+	if (list_empty(&cache->aliases))
+		return NULL;
+	alias = list_entry(cache->aliases.prev, struct cache_alias, link);
+	list_del(&alias->link);
+	return alias;
+}
+
 /* Leave a shared cache, together with one of its names. Returns false if it is not shared. */
 static bool
 leave_shared(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
-	struct cache_alias *alias = NULL;
 	bool shared = cache->nr_users > 1;
+	struct cache_alias *alias = shared ? take_alias_locked(cache) : NULL;
 
-	if (shared && !list_empty(&cache->aliases)) {
-		alias = list_entry(cache->aliases.prev, struct cache_alias, link);
-		list_del(&alias->link);
-	}
 	cache->nr_users--;
 	spin_unlock_irqrestore(&caches_lock, flags);
 	if (alias)
@@ -334,13 +351,20 @@ set_users(struct kmem_cache *cache, unsigned nr)
 	spin_unlock_irqrestore(&caches_lock, flags);
 }
 
+/*
+ * Take the cache off the list. A name may be left: its user had joined, but not added it yet,
+ * when another left.
+ */
 static void
 unpublish(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct cache_alias *alias = take_alias_locked(cache);
 
 	list_del(&cache->link);
 	spin_unlock_irqrestore(&caches_lock, flags);
+	if (alias)
+		kmem_cache_free(&alias_cache, alias);
 }
 
 void
@@ -363,4 +387,38 @@ kmem_cache_destroy(kmem_cache_t *cache)
 		cache_forget(cache);
 	else
 		kmem_cache_free(&cache_cache, cache);
+}
+
+/* ---- Visiting all of them ---------------------------------------------------------------- */
+
+struct kmem_cache *
+cache_pin_nth(unsigned n)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache, *found = NULL;
+
+	list_for_each_entry (cache, &all_caches, link) {
+		/* One without users is being destroyed. */
+		if (cache->nr_users > 0 && n-- == 0) {
+			found = cache;
+			found->nr_users++;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&caches_lock, flags);
+	return found;
+}
+
+void
+cache_unpin(struct kmem_cache *cache)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	bool last = cache->nr_users == 1;
+
+	if (!last)
+		cache->nr_users--;
+	spin_unlock_irqrestore(&caches_lock, flags);
+	/* Whoever destroyed it meanwhile has left it to us. */
+	if (last)
+		kmem_cache_destroy(cache);
 }

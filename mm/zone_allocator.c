@@ -332,6 +332,19 @@ node_alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
 
 /* ---- Giving back ---------------------------------------------------------------------- */
 
+/* Does a frame lie inside a free block, not at its beginning? */
+static bool
+in_free_block(pfn_t pfn)
+{
+	for (unsigned order = 1; order <= MAX_ORDER; order++) {
+		const struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1ul << order));
+
+		if (head->state != PAGE_TAIL)
+			return head->state == PAGE_FREE;
+	}
+	return false;
+}
+
 /* Say what is wrong with a block that is given back. */
 static _Noreturn __attribute__((noinline)) void
 bad_free(struct zone *zone, struct page *page, unsigned order)
@@ -347,7 +360,8 @@ bad_free(struct zone *zone, struct page *page, unsigned order)
 	if (page->lent != 0)
 		panic("zone: wrong order: frame %#lx was given out with order %u, not %u",
 		      (unsigned long)pfn, page->order, order);
-	if (page->state == PAGE_TAIL)
+	/* A block that was given back may be a part of a larger one by now. */
+	if (page->state == PAGE_TAIL && !in_free_block(pfn))
 		panic("zone: inside a block: frame %#lx, order %u", (unsigned long)pfn, order);
 	panic("zone: double free: frame %#lx, order %u", (unsigned long)pfn, order);
 }

@@ -32,7 +32,7 @@ report(const char *kind, unsigned size, const char *what, const char *how, uint6
 /* ---- A cache of one's own ---------------------------------------------------------------- */
 
 static void
-measure_pair(kmem_cache_t *cache, unsigned size)
+measure_pair(kmem_cache_t *cache, unsigned size, const char *how)
 {
 	uint64_t ticks[BENCH_REPS];
 
@@ -46,7 +46,7 @@ measure_pair(kmem_cache_t *cache, unsigned size)
 		}
 		ticks[rep] = arch_cycles() - before;
 	}
-	report("kmem", size, "pair", "", ticks, NR_PAIRS);
+	report("kmem", size, "pair", how, ticks, NR_PAIRS);
 }
 
 static void
@@ -82,7 +82,7 @@ measure_cache(unsigned size)
 		kprintf("bench: no memory for a cache\n");
 		return;
 	}
-	measure_pair(cache, size);
+	measure_pair(cache, size, "");
 	for (unsigned order = 0; order < ARRAY_SIZE(how); order++) {
 		for (unsigned i = 0; i < NR_BATCH; i++)
 			order_of_freeing[i] = order ? NR_BATCH - 1 - i : i;
@@ -90,6 +90,18 @@ measure_cache(unsigned size)
 			shuffle(order_of_freeing, NR_BATCH, 7);
 		measure_batch(cache, size, how[order]);
 	}
+	kmem_cache_destroy(cache);
+}
+
+/* What mm.heap_protection=light and =full would make of it. */
+static void
+measure_protected(unsigned size, slab_flags_t flags, const char *how)
+{
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, flags, NULL);
+
+	if (!cache)
+		return;
+	measure_pair(cache, size, how);
 	kmem_cache_destroy(cache);
 }
 
@@ -130,6 +142,8 @@ BENCH_SUITE(slab, "caches of 64 and 256 bytes, and kmalloc of 8 to 8,192")
 
 	measure_cache(64);
 	measure_cache(256);
+	measure_protected(64, SLAB_CHECK, ".light");
+	measure_protected(64, SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER, ".full");
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
 		measure_kmalloc(sizes[i]);
 }
@@ -171,50 +185,71 @@ trace_size(uint64_t *seed)
 	return 1 + draw(seed) % (16u << draw(seed) % 8);
 }
 
-/* 40,000 requests: each frees a random slot, or fills it if it is empty. */
+#define TRACE_SLOTS 262144
+#define TRACE_STEPS (4 * TRACE_SLOTS)
+
+struct trace_slot {
+	void *ptr;
+	size_t size;
+};
+
+/* Each step frees a random slot, or fills it if it is empty. */
 static void
-play_trace(size_t *asked, size_t *given)
+play_trace(struct trace_slot *slots)
 {
-	static uint16_t size_of[NR_BATCH];
 	uint64_t seed = 1;
 
-	for (unsigned i = 0; i < 4 * NR_BATCH; i++) {
-		unsigned slot = draw(&seed) % NR_BATCH;
+	for (unsigned i = 0; i < TRACE_STEPS; i++) {
+		struct trace_slot *slot = &slots[draw(&seed) % TRACE_SLOTS];
 
-		if (objects[slot]) {
-			*asked -= size_of[slot];
-			*given -= ksize(objects[slot]);
-			kfree(objects[slot]);
-			objects[slot] = NULL;
-			continue;
+		if (slot->ptr) {
+			kfree(slot->ptr);
+			slot->ptr = NULL;
+		} else {
+			slot->size = trace_size(&seed);
+			slot->ptr = kmalloc(slot->size, GFP_KERNEL);
 		}
-		size_of[slot] = (uint16_t)trace_size(&seed);
-		objects[slot] = kmalloc(size_of[slot], GFP_KERNEL);
-		*asked += size_of[slot];
-		*given += ksize(objects[slot]);
+	}
+}
+
+/* What all size classes hold. */
+static void
+class_stats(struct slab_stats *all)
+{
+	struct slab_stats stats;
+
+	*all = (struct slab_stats){ .bytes = 0 };
+	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
+		slab_get_stats(&kmalloc_cache[i], &stats);
+		all->bytes += stats.bytes;
+		all->own_bytes += stats.own_bytes;
 	}
 }
 
 static void
 measure_kmalloc_memory(void)
 {
-	struct slab_stats all = { .bytes = 0 }, stats;
+	struct trace_slot *slots = kmalloc_zeroed(TRACE_SLOTS * sizeof(*slots), GFP_KERNEL);
 	size_t asked = 0, given = 0;
+	struct slab_stats stats;
 
-	for (unsigned i = 0; i < NR_BATCH; i++)
-		objects[i] = NULL;
-	slab_reclaim(SIZE_MAX);
-	play_trace(&asked, &given);
-	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
-		slab_get_stats(&kmalloc_cache[i], &stats);
-		all.bytes += stats.bytes;
-		all.own_bytes += stats.own_bytes;
+	if (!slots) {
+		kprintf("bench: no memory for a table\n");
+		return;
 	}
+	slab_reclaim(SIZE_MAX);
+	play_trace(slots);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++) {
+		asked += slots[i].ptr ? slots[i].size : 0;
+		given += ksize(slots[i].ptr);
+	}
+	class_stats(&stats);
 	bench_value("kmalloc.trace.in_use", given >> 10, "kB");
 	bench_value("kmalloc.trace.rounding", (given - asked) * 1000 / (given + 1), "permille");
-	report_overhead("kmalloc.trace.overhead", &all, given);
-	for (unsigned i = 0; i < NR_BATCH; i++)
-		kfree(objects[i]);
+	report_overhead("kmalloc.trace.overhead", &stats, given);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++)
+		kfree(slots[i].ptr);
+	kfree(slots);
 }
 
 BENCH_SUITE(slab_memory, "what caches take beside the objects themselves")
