@@ -89,7 +89,7 @@ MM_BEFORE_LAB3 := naive_objects.c
 # FILES_BEFORE_LABn: what is compiled only without the lab.
 FILES_LAB2 := include/high_memory.h include/reclaim.h include/zone.h tests/host/fuzz/fuzz_zone.c \
 	tests/host/kmap% tests/host/zone% tests/kernel/kmap% tests/kernel/zone% \
-	tests/tools/test_zones.py
+	tests/tools/test_zones.py handouts/figures/zones-%.svg
 FILES_BEFORE_LAB2 := tests/kernel/buddy_benchmarks.c
 FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_pool_internal.h \
 	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \

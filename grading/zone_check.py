@@ -205,6 +205,8 @@ def _check_groups(
     """Free blocks against the groups' free lists, and the zones' counts."""
     buddy = view.guest.image.debug.member("page_group", "buddy").offset
     for zone, (first, end) in enumerate(view.spans):
+        if first == end:
+            continue
         here = {pfn: order for pfn, order in heads.items() if first <= pfn < end}
         free = sum(1 << order for order in here.values())
         said = view.guest.member(view.zone(zone), "zone", "nr_free")

@@ -295,13 +295,28 @@ set_compacting(bool value)
 	return changed;
 }
 
+/* Is there such a block already? Caller holds zone->lock. */
+static bool
+has_block(struct zone *zone, unsigned order)
+{
+	assert_held(&zone->lock);
+	for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
+		if (zone->group[mobility].buddy.nonempty >> order)
+			return true;
+	}
+	return false;
+}
+
 bool
 compact_zone(struct zone *zone, unsigned order)
 {
-	irqflags_t flags;
-	bool made;
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	bool made = has_block(zone, order);
 	pfn_t run;
 
+	spin_unlock_irqrestore(&zone->lock, flags);
+	if (made)
+		return true;
 	for (unsigned naps = 0; !set_compacting(true); naps++) {
 		if (naps == MAX_NAPS)
 			return false; /* it may be this thread: a mover that allocates */

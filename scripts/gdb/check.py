@@ -57,7 +57,7 @@ class IkosCheck(gdb.Command):
     memory. The rules are those of buddy_check() (mm/memory_validator.c) and, for zones, of
     zone_check() (mm/zone_validator.c), but they are applied from outside: nothing runs in the
     kernel, so this works after a panic or inside an operation. The allocator of a running case
-    is the_lab.buddy in lab 1, &the_lab.node in lab 2.
+    is the_lab.buddy in lab 1, &the_lab2.node in lab 2.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@ before it was seen to lead to a page that exists.
 """
 
 import os
-import re
 import struct
 from collections.abc import Iterator
 
@@ -28,24 +27,10 @@ TOO_EARLY = ". Has the kernel come far enough? Try: tbreak ktest_run_cmdline, co
 LIST_LIMIT = 1 << 22
 
 
-def of_running_lab(expression: str) -> str:
-    """The same, but the_lab, of which every lab has one, is that of the case that runs.
-
-    GDB knows only the one of the file that it is in, and in mm/ takes any.
-    """
-    symbols = gdb.lookup_static_symbols("the_lab")
-    if len(symbols) > 1 and re.search(r"\bthe_lab\b", expression):
-        for symbol in symbols:
-            if int(symbol.value()["t"]):
-                file = symbol.symtab.filename
-                return re.sub(r"(?<!::)\bthe_lab\b", f"'{file}'::the_lab", expression)
-    return expression
-
-
 def evaluate(expression: str) -> gdb.Value:
     """The value of an expression of C, in the selected frame."""
     try:
-        return gdb.parse_and_eval(of_running_lab(expression))
+        return gdb.parse_and_eval(expression)
     except gdb.error as error:
         raise gdb.GdbError(f"{expression}: {error}") from None
 
@@ -342,7 +327,7 @@ def test_remark(arena: tuple[int, int]) -> str:
     first, end = arena
     return (
         f"not looked at: frames [{first:#x}, {end:#x}) of a running test. Name its allocator"
-        " (the_lab.buddy in lab 1, &the_lab.node in lab 2)"
+        " (the_lab.buddy in lab 1, &the_lab2.node in lab 2)"
     )
 
 

@@ -18,8 +18,10 @@ from kernel import (
     type_name,
 )
 
-# page->lent of blocks that no list takes differs by this: LENT_LARGE in include/zone.h.
+# As in include/zone.h: page->lent of blocks that no list takes differs by LENT_LARGE, and parts
+# of runs that are no blocks have LENT_RUN.
 _LENT_LARGE = 0x40
+LENT_RUN = 0x80
 
 
 def mobilities() -> list[str]:

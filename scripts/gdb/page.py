@@ -20,7 +20,7 @@ from kernel import (
     test_arena,
     variable,
 )
-from node import Node, lent_mark, mobilities, walk
+from node import LENT_RUN, Node, lent_mark, mobilities, walk
 
 _COLUMNS = 64  # of the picture
 
@@ -59,7 +59,7 @@ def where_kept(frames: Frames, pfn: int) -> str:
             for found in node.lists(zone):
                 if pfn in walk(found, frames).blocks:
                     return f"free, in CPU {found.cpu}'s list of order {found.order}"
-    return "in a CPU's list, part of a run that was given out, or compaction's"
+    return "in a CPU's list, or compaction's"
 
 
 class IkosPage(gdb.Command):
@@ -139,6 +139,8 @@ class IkosPage(gdb.Command):
         lent, order = frames.member("lent", head), frames.order(head)
         if lent == lent_mark(order):
             print(f"  lent        yes, as a block of order {order}")
+        elif lent == LENT_RUN:
+            print("  lent        yes, as a part of a run")
         elif lent:
             print(f"  lent        {lent:#x}, which is not the mark of order {order}")
         else:

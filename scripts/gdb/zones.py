@@ -20,7 +20,7 @@ class IkosZones(gdb.Command):
     stands for each page block of the zone:  U unmovable  R reclaimable  M movable
     u r m the same, and all of it is free   - no memory   ? a running test uses it as it likes
     Contradictions are those of ikos-check. The node of a running case of lab 2 is
-    &the_lab.node.
+    &the_lab2.node.
     """
 
     def __init__(self) -> None:

@@ -335,11 +335,11 @@ def test_threads_that_wait(kernel: Path) -> None:
 
 
 def test_zones_at_work(kernel: Path) -> None:
-    """Two blocks stolen, lists in use; then damage of every kind is found and named."""
+    """A page block stolen, a list in use; then damage of every kind is found and named."""
     done = session(
         [ROOT / "scripts/debug", kernel],
         "break __free_pages",
-        "ignore $bpnum 1000",
+        "ignore $bpnum 30",
         "continue",
         "ikos-zones &machine.zone[1]",
         "ikos-page page",
@@ -358,9 +358,9 @@ def test_zones_at_work(kernel: Path) -> None:
         "ikos-zones",
         "ikos-check &machine.zone[1]",
         "ikos-page page ",
-        CPUS="2",
+        CPUS="1",
         MEMORY="128",
-        CMDLINE="ktest=memory_stress",
+        CMDLINE="ktest=memory.injected_failures",
     )
     text = done["ikos-zones &machine.zone[1]"]
     assert re.search(r"^  unmovable +[1-9] +\d+ +\d+$", text, re.MULTILINE)
@@ -396,6 +396,29 @@ def test_zones_at_work(kernel: Path) -> None:
     checked = done["ikos-check &machine.zone[1]"]
     assert checked.splitlines()[1:] == found[found.index("  page block 1") :].splitlines()
     assert "0x44, which is not the mark of order" in done["ikos-page page "]
+
+
+@pytest.mark.skipif(
+    not (ROOT / "labs/lab2-zones/oracle.py").exists(), reason="needs the cases of lab 2"
+)
+def test_zones_of_a_case(kernel: Path) -> None:
+    """By its name, which is another than that of lab 1, from a function of mm/."""
+    done = session(
+        [ROOT / "scripts/replay", "--lab", "zones", "--kernel", kernel, "--case", "grouping"],
+        "break zone_steal_block_locked",
+        "continue",
+        "ikos-zones zone",
+        "ikos-zones &the_lab2.node",
+        "ikos-check &the_lab2.node.zone[1]",
+        "ikos-check",
+        "ikos-page the_lab2.first",
+    )
+    text = done["ikos-zones zone"]
+    assert re.search(r"^  from +0x\w+ m{8}$", text, re.MULTILINE)
+    assert text.splitlines()[1:] == done["ikos-zones &the_lab2.node"].splitlines()[1:]
+    assert "8192 frames free, 0 allocated" in done["ikos-check &the_lab2.node.zone[1]"]
+    assert "of a running test" in done["ikos-check"]
+    assert "group       5: zone Normal, movable page blocks" in done["ikos-page the_lab2.first"]
 
 
 def test_a_kernel_without_zones(kernel: Path) -> None:

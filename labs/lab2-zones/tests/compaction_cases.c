@@ -8,6 +8,7 @@
 #include <percpu.h>
 
 #define HUGE_ORDER 9
+#define STRIDE	   7919 /* prime, and larger than the number of slots in use */
 
 static struct lab *
 begin(struct ktest *t, unsigned blocks)
@@ -32,7 +33,13 @@ fragment(struct lab *lab, unsigned max, unsigned keep)
 	for (unsigned slot = 0; slot < last; slot++) {
 		if (prng_below(prng, keep) == 0)
 			lab2_set_mover(lab, slot);
-		else
+	}
+	assert_true(lab->t, last > 0);
+	/* In an order that leaves free blocks from everywhere at the front of the free lists. */
+	for (unsigned i = 0; i < last; i++) {
+		unsigned slot = (i * STRIDE) % last;
+
+		if (!lab->slot[slot].movable)
 			lab2_free(lab, slot);
 	}
 	lab2_drain(lab);
@@ -81,8 +88,8 @@ KTEST(zones, compaction_orders)
 	struct lab *lab = begin(t, 3);
 	unsigned last = fragment(lab, 4, 5);
 
-	for (unsigned round = 0; round < 12; round++) {
-		unsigned order = 4 + prng_below(&t->prng, 6);
+	for (unsigned round = 0; round < 16; round++) {
+		unsigned order = 6 + prng_below(&t->prng, 4);
 
 		if (lab2_compact(lab, ZONE_NORMAL, order))
 			lab2_alloc(lab, last + round, GFP_NOWAIT | GFP_MOVABLE, order);
@@ -160,8 +167,8 @@ KTEST(zones, compaction_groups)
 	assert_true(t, lab2_compact(lab, ZONE_NORMAL, 8));
 	check_contents(lab);
 	lab2_check(lab);
-	for (unsigned slot = last; lab2_compact(lab, ZONE_NORMAL, 8); slot++)
-		lab2_alloc(lab, slot, GFP_NOWAIT, 8);
+	while (lab2_compact(lab, ZONE_NORMAL, 8) && lab2_alloc(lab, last, GFP_NOWAIT, 8))
+		last++;
 	check_contents(lab);
 	lab2_check(lab);
 	lab2_free_all(lab);

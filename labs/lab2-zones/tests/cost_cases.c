@@ -52,6 +52,7 @@ KTEST(zones, cost)
 	evidence_log(EV_COST, phase++, batch_cost(lab, 512), 0, 0);
 
 	lab = lab2_begin_with(t, large);
+	lab2_set_limit(lab, group_number(ZONE_NORMAL, MOVABLE), 0, 500);
 	last = lab2_alloc_until_none(lab, 0, GFP_NOWAIT | GFP_MOVABLE, 0);
 	for (unsigned slot = 0; slot < last; slot += 2)
 		lab2_free(lab, slot);
@@ -65,9 +66,9 @@ KTEST(zones, cost)
 
 /* ---- Several CPUs ---------------------------------------------------------------------- */
 
-#define NR_WORKERS 4
-#define ROUNDS	   1500
-#define HELD	   24
+#define NR_WORKERS 8
+#define ROUNDS	   1000
+#define HELD	   16
 
 static struct worker {
 	struct lab *lab;
@@ -146,14 +147,15 @@ work(void *arg)
 	}
 }
 
-/* All CPUs at once, preempted at places that the seed chooses, short of memory now and then. */
+/* Two threads on each of four CPUs, preempted at places that the seed chooses, short of memory now
+ * and then. */
 KTEST(zones, smp_stress, .min_cpus = 2)
 {
 	struct lab2_layout layout = { .blocks = { 0, 1, 0, 1 }, .min_free = 64 };
 	struct lab *lab = lab2_begin_with(t, layout);
 	struct thread *threads[NR_WORKERS];
 
-	sched_fuzz_ticks(1000, 10000, t->seed);
+	sched_fuzz_ticks(300, 4000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++) {
 		workers[i] = (struct worker){ .lab = lab };
 		prng_seed(&workers[i].prng, prng_next(&t->prng));

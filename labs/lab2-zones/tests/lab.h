@@ -22,26 +22,26 @@
 
 /* Transcript records of this lab; labs/lab2-zones/oracle.py reads them. */
 enum lab2_record {
-	EV_NODE = EV_LAB, /* arg: min_free; a: first frame; b: struct node; c: see lab2_begin() */
+	EV_NODE = EV_LAB, /* arg: min_free; a: first frame; b: struct node; c: zones, see lab.c */
 	EV_ADD,		  /* a, b: frames added */
-	EV_ALLOC,	  /* arg: see lab2_alloc(); a: frame or NO_FRAME; b, c: see lab2_levels() */
+	EV_ALLOC,	  /* arg: see lab2_alloc(); a: frame or NO_FRAME; b, c: see lab.c */
 	EV_FREE,	  /* arg: order; a: frame. Logged before the call */
-	EV_FREED,	  /* b, c: see lab2_levels() */
+	EV_FREED,	  /* b, c: see lab.c */
 	EV_DRAIN,	  /* the same. Logged after the call */
 	EV_ROUTE,	  /* arg: flags; a: zone; b: mobility */
 	EV_MARKS,	  /* arg: zone; a: min, low, high; b: reserves, 16 bits each */
 	EV_MARK,	  /* arg: flags, zone << 16, mark << 20; a: frames */
 	EV_ALLOWS,	  /* arg: order, zone << 8, preferred << 12; a: mark; b: free; c: answer */
 	EV_LIMIT,	  /* arg: order; a: group; b: limit */
-	EV_MOVER,	  /* a: frame that may be moved from now on */
+	EV_MOVER,	  /* a: frame that may be moved from now on; b: 1: no longer */
 	EV_MOVE,	  /* arg: order; a: from; b: to; c: error */
-	EV_COMPACT,	  /* arg: zone, order << 8; a: answer; b, c: see lab2_levels() */
+	EV_COMPACT,	  /* arg: zone, order << 8; a: answer; b, c: see lab.c */
 	EV_RECLAIM,	  /* arg: frames given back; a: frames asked for */
 	EV_STATS,	  /* arg: zone, page << 8; a, b, c: see lab2_stats() */
 	EV_FAULTS,	  /* a: every */
 	EV_COST,	  /* arg: phase; a: instructions */
 	EV_MISUSE,	  /* arg: order; a: frame. Logged before the call */
-	EV_CHECK,	  /* a: contradictions that node_check() found; b, c: see lab2_levels() */
+	EV_CHECK,	  /* a: contradictions that node_check() found; b, c: see lab.c */
 	EV_REFUSED,	  /* arg: flags. Logged before the call */
 };
 

@@ -248,13 +248,28 @@ set_compacting(bool value)
 	return changed;
 }
 
+/* Is there such a block already? Caller holds zone->lock. */
+static bool
+has_block(struct zone *zone, unsigned order)
+{
+	assert_held(&zone->lock);
+	for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
+		if (zone->group[mobility].buddy.nonempty >> order)
+			return true;
+	}
+	return false;
+}
+
 bool
 compact_zone(struct zone *zone, unsigned order)
 {
-	irqflags_t flags;
-	bool made;
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	bool made = has_block(zone, order);
 	pfn_t run;
 
+	spin_unlock_irqrestore(&zone->lock, flags);
+	if (made)
+		return true;
 	if (!set_compacting(true)) {
 		thread_yield(); /* what it makes may do */
 		return false;

@@ -2,7 +2,7 @@
 /*
  * Another right solution of lab 2: a list is no stack. A block that comes back goes below the top,
  * so that the one on top is not the one used last. Refills take as much as the list may hold,
- * batches that go back leave a quarter of it.
+ * batches that go back leave a quarter of it, or one.
  */
 #include <arch.h>
 #include <zone.h>
@@ -149,7 +149,7 @@ drain_half(struct node *node, size_t group, unsigned order, irqflags_t flags)
 {
 	struct cpu_list *list = list_of(node, group, order);
 
-	drain(node, group, order, list, list->limit / 4);
+	drain(node, group, order, list, MAX(list->limit / 4, 1));
 	arch_irq_restore(flags);
 }
 
