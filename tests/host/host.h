@@ -96,7 +96,8 @@ void host_vm_reset(void);
 
 /*
  * Start the whole memory manager on a machine with size bytes of memory, and nothing mapped by
- * arch_vm_map(). Returns how many frames are free.
+ * arch_vm_map(): a test gives its large objects back and flushes them before the next machine.
+ * Returns how many frames are free.
  */
 size_t host_start_machine(uint64_t size);
 

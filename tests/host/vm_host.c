@@ -232,6 +232,8 @@ void
 host_vm_reset(void)
 {
 	spin_init(&vm_lock, "vm area", RANK_MODULE);
+	if (nr_tables > 0)
+		fprintf(stderr, "# large objects were left: from here on others may fail\n");
 	unmap_pages(LARGE_BASE, LARGE_SIZE + PAGE_SIZE * KMAP_PAGES);
 	memset(table, 0, sizeof(table));
 	memset(kmap_entry, 0, sizeof(kmap_entry));
