@@ -138,7 +138,11 @@ void *kmalloc_aligned(size_t size, size_t alignment, gfp_t flags) __must_check;
 /* Give back what a kmalloc function returned: also NULL and ZERO_SIZE_PTR. From any context. */
 void kfree(const void *ptr);
 
-/* The same, when the caller knows the size that it asked for. */
+/*
+ * The same, when the caller knows the size that it asked for. Another size panics where that
+ * can be known: always with mm.heap_protection=full, with light if nothing that is asked for
+ * with that size would have got the same memory.
+ */
 void kfree_sized(const void *ptr, size_t size);
 
 /*

@@ -470,6 +470,14 @@ static struct kmem_cache large_objects = {
 	.flags = SLAB_RED_ZONE | SLAB_STORE_USER,
 };
 
+bool
+guard_fits_large(size_t size, size_t alignment)
+{
+	size_t lead = MAX(PAGE_SIZE, alignment);
+
+	return lead + ALIGN_UP(size + RED_ZONE, PAGE_SIZE) <= MAX_ORDER_FRAMES << PAGE_SHIFT;
+}
+
 void *
 guard_alloc_large(size_t size, size_t alignment, gfp_t gfp)
 {
@@ -478,8 +486,6 @@ guard_alloc_large(size_t size, size_t alignment, gfp_t gfp)
 	struct page *page;
 	void *object;
 
-	if (lead + room > MAX_ORDER_FRAMES << PAGE_SHIFT)
-		return NULL;
 	page = alloc_pages_exact(gfp & ~GFP_ZERO, (lead + room) >> PAGE_SHIFT);
 	if (!page)
 		return NULL;

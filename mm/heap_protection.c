@@ -171,18 +171,26 @@ heap_check_kfree(const void *ptr)
 }
 
 /*
- * Of a guarded object the very size is known, of others only what kmalloc() had made of it.
+ * Could a request for size bytes have got room? From kmalloc(), or from kmalloc_aligned(), whose
+ * alignment is not known: it takes a power of two where there is a smaller class.
  */
+static bool
+is_plausible(size_t size, size_t room)
+{
+	if (size == 0 || size > room)
+		return false;
+	if (room <= KMEM_MAX_SIZE)
+		return kmalloc_room(size, 1) == room || kmalloc_room(size, room & -room) == room;
+	return ALIGN_UP(size, PAGE_SIZE) == room || (room & (room - 1)) == 0;
+}
+
 void
 heap_check_size(const void *ptr, size_t size)
 {
-	size_t room = ksize(ptr), wanted = size;
+	size_t room = ksize(ptr);
 
-	if (heap_protection != HEAP_FULL && size > KMEM_MAX_SIZE)
-		wanted = ALIGN_UP(size, PAGE_SIZE);
-	else if (heap_protection != HEAP_FULL && size > 0)
-		wanted = size_of_class(size_class(size));
-	if (room == wanted)
+	/* Of a guarded object, and of one beyond the largest block, the very size is known. */
+	if (room == size || (heap_protection != HEAP_FULL && is_plausible(size, room)))
 		return;
 	panic("slab: wrong size: object %p has %lu bytes, freed as %lu", ptr, (unsigned long)room,
 	      (unsigned long)size);

@@ -26,6 +26,9 @@ struct page *heap_check_kfree(const void *ptr);
 /* Panic if what kmalloc() returned was not asked for with that size. */
 void heap_check_size(const void *ptr, size_t size);
 
+/* The size of what kmalloc_aligned() gives for up to KMEM_MAX_SIZE bytes: mm/kmalloc.c. */
+size_t kmalloc_room(size_t size, size_t alignment);
+
 /* Mark the pages of a large object, so that heap_check_kfree() finds it. */
 void heap_mark_large(struct page *page, size_t nr_frames);
 void heap_unmark_large(struct page *page);
@@ -57,7 +60,11 @@ size_t guard_size(const void *object);
  */
 unsigned guard_check(struct kmem_cache *cache, const void *object, bool is_free);
 
-/* The same for large objects; page is that of the object's first frame. */
+/*
+ * The same for large objects; page is that of the object's first frame. Those that leave no
+ * room for guards in a largest block are not guarded.
+ */
+bool guard_fits_large(size_t size, size_t alignment);
 void *guard_alloc_large(size_t size, size_t alignment, gfp_t gfp);
 void guard_free_large(struct page *page);
 

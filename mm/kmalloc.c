@@ -20,11 +20,13 @@
  * LARGER requests get frames of their own, exactly as many as needed. Which kind a pointer
  * is says the page of its frame: PAGE_USE_SLAB with the slab, hence the cache, as owner; or
  * PAGE_USE_LARGE with the number of frames. So kfree() needs no size, and there is no header
- * in front of what it frees.
+ * in front of what it frees. What is larger than a largest block is made of scattered frames
+ * by large_object.c, and known by its address.
  *
  * LOCKING. None of its own. kmalloc_cache[] is fixed; the frames of a large request belong to
  * whoever made it.
  */
+#include <large_object.h>
 #include <page_frame.h>
 #include <panic.h>
 #include <slab.h>
@@ -100,29 +102,41 @@ aligned_class(size_t size, size_t alignment)
 	return class;
 }
 
+size_t
+kmalloc_room(size_t size, size_t alignment)
+{
+	return size_of_class(aligned_class(size, alignment));
+}
+
 /* ---- Large requests ------------------------------------------------------------------------ */
 
-/* More than one largest block: scattered frames will do. */
+#define LARGEST (MAX_ORDER_FRAMES << PAGE_SHIFT)
+
+/* More than one largest block: scattered frames, whose addresses are not in the direct map. */
 static void *
-huge_alloc(size_t size, gfp_t gfp)
+huge_alloc(size_t size, size_t alignment, gfp_t gfp)
 {
-	(void)size;
-	(void)gfp;
-	return NULL;
+	return alignment <= PAGE_SIZE ? large_alloc(size, gfp) : NULL;
+}
+
+static bool
+is_huge(const void *ptr)
+{
+	return (uintptr_t)ptr - LARGE_BASE < LARGE_SIZE;
 }
 
 /* The frames come from the beginning of a block of at least that size: so they are aligned. */
 static void *
-large_alloc(size_t size, size_t alignment, gfp_t gfp)
+frames_alloc(size_t size, size_t alignment, gfp_t gfp)
 {
 	size_t nr_frames;
 	struct page *page;
 
 	if (unlikely(gfp & GFP_USER))
 		panic("slab: kmalloc: memory is neither movable nor high: gfp %#x", gfp);
-	if (size > MAX_ORDER_FRAMES << PAGE_SHIFT)
-		return huge_alloc(size, gfp);
-	if (heap_protection == HEAP_FULL)
+	if (size > LARGEST)
+		return huge_alloc(size, alignment, gfp);
+	if (heap_protection == HEAP_FULL && guard_fits_large(size, alignment))
 		return guard_alloc_large(size, alignment, gfp);
 	nr_frames = MAX(ALIGN_UP(size, PAGE_SIZE), alignment) >> PAGE_SHIFT;
 	page = alloc_pages_exact(gfp, nr_frames);
@@ -133,7 +147,7 @@ large_alloc(size_t size, size_t alignment, gfp_t gfp)
 }
 
 static void
-large_free(struct page *page)
+frames_free(struct page *page)
 {
 	size_t nr_frames = large_frames(page);
 
@@ -156,7 +170,7 @@ kmalloc_slow(size_t size, gfp_t flags)
 	if (size == 0)
 		return ZERO_SIZE_PTR;
 	if (size > KMEM_MAX_SIZE)
-		return large_alloc(size, PAGE_SIZE, flags);
+		return frames_alloc(size, PAGE_SIZE, flags);
 	cache = &kmalloc_cache[size_class(size)];
 	__atomic_store_n(&cache_by_size[ROUNDED(size)], cache, __ATOMIC_RELAXED);
 	return cache_alloc_slow(cache, flags, size);
@@ -195,13 +209,12 @@ kmalloc_zeroed(size_t size, gfp_t flags)
 void *
 kmalloc_aligned(size_t size, size_t alignment, gfp_t flags)
 {
-	if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
-	    alignment > MAX_ORDER_FRAMES << PAGE_SHIFT)
+	if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > LARGEST)
 		panic("slab: kmalloc_aligned: an alignment of %lu", (unsigned long)alignment);
 	if (size == 0)
 		return ZERO_SIZE_PTR;
 	if (size > KMEM_MAX_SIZE || alignment > KMEM_MAX_SIZE)
-		return large_alloc(size, alignment, flags);
+		return frames_alloc(size, alignment, flags);
 	return cache_alloc_slow(&kmalloc_cache[aligned_class(size, alignment)], flags, size);
 }
 
@@ -215,9 +228,13 @@ kfree_slow(const void *ptr)
 
 	if ((uintptr_t)ptr <= (uintptr_t)ZERO_SIZE_PTR)
 		return;
+	if (is_huge(ptr)) {
+		large_free(ptr);
+		return;
+	}
 	page = heap_check_kfree(ptr);
 	if (page->use == PAGE_USE_LARGE)
-		large_free(page);
+		frames_free(page);
 	else
 		kmem_cache_free(slab_of(ptr)->cache, (void *)ptr);
 }
@@ -260,6 +277,8 @@ ksize(const void *ptr)
 
 	if ((uintptr_t)ptr <= (uintptr_t)ZERO_SIZE_PTR)
 		return 0;
+	if (is_huge(ptr))
+		return large_size(ptr);
 	page = heap_check_kfree(ptr);
 	if (page->use == PAGE_USE_LARGE)
 		return page->owner & LARGE_GUARDED ? guard_size(ptr)

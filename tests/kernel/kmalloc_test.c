@@ -135,9 +135,25 @@ KTEST(heap, kmalloc_aligned_is)
 			assert_true(t, ptr != NULL);
 			assert_true(t, IS_ALIGNED((uintptr_t)ptr, (uintptr_t)align));
 			memset(ptr, 0x21, size);
-			kfree(ptr);
+			kfree_sized(ptr, size);
 		}
 	}
+}
+
+/* Beyond the largest block: frames that need not be adjacent. */
+KTEST(heap, kmalloc_huge)
+{
+	size_t size = LARGEST + 1;
+	uint8_t *ptr = kmalloc(size, GFP_KERNEL), *moved;
+
+	assert_true(t, ptr != NULL);
+	assert_le(t, size, ksize(ptr));
+	ptr[0] = ptr[size - 1] = 0x35;
+	moved = krealloc(ptr, size + 100000, GFP_KERNEL);
+	assert_true(t, moved != NULL);
+	expect_eq(t, moved[0], 0x35);
+	expect_eq(t, moved[size - 1], 0x35);
+	kfree_sized(moved, size + 100000);
 }
 
 KTEST(heap, kmalloc_node_of_this_machine)
