@@ -77,7 +77,8 @@ MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.
 	zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
 MM_LAB3 := bump_arena.c element_set.c fixed_pool.c heap_guard.c heap_protection.c kmalloc.c \
-	large_console.c large_object.c memory_pool.c memory_pool_check.c percpu_pool.c \
+	large_console.c large_object.c leak_console.c leak_detector.c memory_pool.c \
+	memory_pool_check.c percpu_pool.c \
 	pool_console.c pool_manager.c slab_allocator.c slab_cache.c slab_console.c \
 	slab_statistics.c
 MM_BEFORE_LAB3 := naive_objects.c
@@ -86,9 +87,13 @@ MM_BEFORE_LAB3 := naive_objects.c
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
 FILES_LAB2 := include/zone.h include/reclaim.h
-FILES_LAB3 := include/large_object.h tests/kernel/heap_% tests/kernel/kmalloc_% \
-	tests/kernel/large_% tests/kernel/slab_% tests/host/heap_% tests/host/large% \
-	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_slab.c
+FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_pool_internal.h \
+	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
+	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% \
+	tests/kernel/large_% tests/kernel/leak_% tests/kernel/pool_% tests/kernel/slab_% \
+	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/machine.% \
+	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
+	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c
 
 .PHONY: print-files
 print-files:
@@ -101,7 +106,8 @@ print-files:
 # starter/labN.mk, which is in starters only, sets EDITABLE_LABn: the files that may be changed.
 include $(wildcard starter/lab*.mk)
 ifneq ($(strip $(REF)),)
-REF_LABS := $(sort $(foreach word,$(subst $(comma),$(space),$(REF)),$(or $(call lab_number,$(word)),?)))
+REF_LABS := $(sort $(foreach word,$(subst $(comma),$(space),$(REF)),$(or \
+	$(call lab_number,$(word)),?)))
 LABS_BEFORE := $(filter-out $(LAB_NUMBER),$(LABS_IN))
 ifneq ($(filter-out $(LABS_BEFORE),$(REF_LABS)),)
 $(error REF=$(REF): $(if $(LABS_BEFORE),use labs before lab $(LAB_NUMBER): $(subst \

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tree", type=Path, default=tree, metavar="DIR", help="the tree (default: this one)")
     add("--kernel", type=Path, metavar="ELF", help="default: DIR/build/gcc-debug/kernel.elf")
     add("--build", action="store_true", help='run "make kernel" in the tree first')
-    add("--ref", default="", metavar="LABS", help="labs whose reference objects the kernel has")
+    add("--ref", default="", metavar="LABS", help="earlier labs that are the reference's objects")
     add("--submission", type=Path, metavar="DIR", help="grade a student's tree, trusting nothing")
     add("--scratch", type=Path, metavar="DIR", help="to build in; default: build/submissions")
     add("--no-sandbox", action="store_true", help="build a submission that you trust without one")
@@ -109,7 +109,8 @@ def _grade(args: argparse.Namespace) -> int:
         with _kernel(args, the_lab) as built:
             for line in built.warnings:  # shown, but they cost nothing
                 print(printable(line), flush=True)
-            grader = Grader(the_lab, built.image, oracle.load(the_lab.oracle), args.qemu, ref=args.ref)
+            oracles = oracle.load(the_lab.oracle)
+            grader = Grader(the_lab, built.image, oracles, args.qemu, ref=args.ref)
             for result in _run(grader, seeded, args.jobs):
                 results.append(result)
                 print(report.text(result), flush=True)
@@ -179,7 +180,8 @@ def _build(tree: Path) -> list[str]:
     lines = done.stdout.decode(errors="replace").splitlines()
     if done.returncode == 0:
         return [line for line in lines if "warning:" in line][:_BUILD_LINES]
-    wrong = [line for line in lines if "error" in line or "undefined reference" in line]
+    telling = ("error", "undefined reference", "does not fit")
+    wrong = [line for line in lines if any(word in line for word in telling)]
     raise Refused(
         Status.NOBUILD, [f"{tree} does not build:", *(wrong or lines)[:_BUILD_LINES]]
     )

@@ -68,7 +68,7 @@ class Lab:
 
 def find(tree: Path, wanted: str) -> Lab:
     """The lab of that number or name in a tree; for "" the last one."""
-    directories = sorted(tree.glob("labs/lab[0-9]*-*"))
+    directories = sorted(path.parent for path in tree.glob("labs/lab[0-9]*-*/lab.toml"))
     if not wanted and directories:
         return load(directories[-1] / "lab.toml")
     for directory in directories:

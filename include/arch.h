@@ -31,6 +31,13 @@ void arch_clear_page(void *page);
 void arch_call_cpus(void (*fn)(void *arg), void *arg);
 
 /*
+ * Run fn(arg) here while all other CPUs stand still with interrupts off, hence without a spin
+ * lock. All registers that could hold anything of a thread lie on its stack meanwhile. From a
+ * thread with interrupts on that holds no spin lock.
+ */
+void arch_stand_still(void (*fn)(void *arg), void *arg);
+
+/*
  * ---- Single pages at chosen addresses ---------------------------------------
  *
  * Two areas of the kernel's address space are mapped page by page, read-write and never

@@ -23,6 +23,12 @@ void *large_alloc(size_t size, gfp_t gfp) __must_check;
  */
 void large_free(const void *address);
 
+/*
+ * Call each(object, size) for every living object, in rising order. Takes no lock: only while all
+ * other CPUs stand still.
+ */
+void large_for_each(void (*each)(const void *object, size_t size));
+
 /* The bytes that were asked for. Panics like large_free(). */
 size_t large_size(const void *address);
 
@@ -30,8 +36,9 @@ size_t large_size(const void *address);
 bool large_contains(const void *address);
 
 /*
- * Make all CPUs forget the objects freed so far, and free their frames and addresses. Returns how
- * many frames that were. For use when memory is short. From a thread with interrupts on.
+ * Make all CPUs forget the objects freed so far, and free their frames and addresses; what other
+ * CPUs are flushing is waited for. Returns how many frames became free. For use when memory is
+ * short. From a thread with interrupts on.
  */
 size_t large_flush(void);
 

@@ -136,7 +136,7 @@ struct cache_alias {
 		.align = (align_), .ctor = (ctor_), .nr_users = 1, .name = name_string,            \
 	}
 
-/* ---- Caches: mm/slab_cache.c --------------------------------------------------------- */
+/* ---- Caches: mm/slab_cache.c ------------------------------------------------------------- */
 
 extern spinlock_t caches_lock;
 extern struct list_head all_caches; /* (l) */
@@ -157,7 +157,7 @@ void cache_prepare(struct kmem_cache *cache);
  */
 size_t slab_reclaim(size_t nr_frames);
 
-/* ---- Slabs: mm/slab_allocator.c -------------------------------------------------------- */
+/* ---- Slabs: mm/slab_allocator.c ---------------------------------------------------------- */
 
 /* Choose order, place of the header, number of objects and colours for size and alignment. */
 void cache_lay_out(struct kmem_cache *cache);
@@ -224,7 +224,7 @@ slab_has_free(const struct slab *slab, size_t index)
 	return slab->free[index / 64] >> index % 64 & 1;
 }
 
-/* ---- kmalloc: mm/kmalloc.c ---------------------------------------------------------------- */
+/* ---- kmalloc: mm/kmalloc.c --------------------------------------------------------------- */
 
 #define NR_SIZE_CLASSES 36
 
@@ -247,7 +247,7 @@ extern enum heap_level heap_protection;
 uintptr_t heap_alloc_site(const void *object);
 uintptr_t heap_free_site(const void *object);
 
-/* ---- Statistics: mm/slab_statistics.c ------------------------------------------------------- */
+/* ---- Statistics: mm/slab_statistics.c ---------------------------------------------------- */
 
 struct slab_stats {
 	size_t nr_slabs[NR_SLAB_KINDS];

@@ -130,9 +130,9 @@ drop_chunk_locked(struct bump_arena *arena, struct arena_chunk *chunk)
 
 	assert_held(&arena->lock);
 	list_del(&chunk->link);
+	if (ARENA_CHECKS)
+		memset(chunk, POISON_ARENA, chunk->used);
 	if (bytes == ARENA_CHUNK && !arena->spare) {
-		if (ARENA_CHECKS)
-			memset(chunk, POISON_ARENA, chunk->used);
 		arena->spare = chunk;
 		return;
 	}
@@ -151,7 +151,7 @@ arena_alloc(struct bump_arena *arena, size_t size, size_t align)
 	irqflags_t flags;
 	size_t start;
 
-	if (size == 0 || align == 0 || !IS_ALIGNED(align, align & -align) || align > PAGE_SIZE)
+	if (size == 0 || align == 0 || (align & (align - 1)) != 0 || align > PAGE_SIZE)
 		panic("arena \"%s\": cannot place %lu bytes at multiples of %lu", arena->entry.name,
 		      (unsigned long)size, (unsigned long)align);
 	flags = spin_lock_irqsave(&arena->lock);

@@ -95,7 +95,7 @@ guard_room(struct kmem_cache *cache)
 	cache->guard_after = RED_ZONE;
 }
 
-/* ---- Patterns ------------------------------------------------------------------------------- */
+/* ---- Patterns ---------------------------------------------------------------------------- */
 
 /* The first byte of [start, start + size) that is not fill, or NULL. */
 static const uint8_t *
@@ -159,8 +159,7 @@ find_freed_damage(const struct kmem_cache *cache, const void *object)
 	return find_other(object, record_of(object)->size, FILL_FREED);
 }
 
-/* ---- Reports ----------------------------------------------------------------------------------
- */
+/* ---- Reports ----------------------------------------------------------------------------- */
 
 static void
 print_site(const char *what, uintptr_t site, uint64_t cycles, unsigned cpu)
@@ -245,8 +244,7 @@ guard_check(struct kmem_cache *cache, const void *object, bool is_free)
 	return 1;
 }
 
-/* ---- Quarantine
- * ---------------------------------------------------------------------------------- */
+/* ---- Quarantine -------------------------------------------------------------------------- */
 
 static struct heap_quarantine *
 quarantine_make(const struct kmem_cache *cache)
@@ -261,6 +259,20 @@ quarantine_make(const struct kmem_cache *cache)
 	quarantine->capacity = (uint32_t)MIN(QUARANTINE_SLOTS, MAX(QUARANTINE_BYTES / cache->stride,
 								   QUARANTINE_ENTRY));
 	return quarantine;
+}
+
+/* Written under the lock; without it this is only a hint. */
+static bool
+has_quarantine(const struct kmem_cache *cache)
+{
+	return __atomic_load_n(&cache->quarantine, __ATOMIC_RELAXED) != NULL;
+}
+
+static void
+quarantine_set_locked(struct kmem_cache *cache, struct heap_quarantine *quarantine)
+{
+	assert_held(&cache->node[0].lock);
+	__atomic_store_n(&cache->quarantine, quarantine, __ATOMIC_RELAXED);
 }
 
 static void
@@ -295,14 +307,15 @@ release(struct kmem_cache *cache, void *object)
 static void *
 quarantine_put(struct kmem_cache *cache, void *object)
 {
-	struct heap_quarantine *made =
-	    cache->flags & SLAB_POISON && !cache->quarantine ? quarantine_make(cache) : NULL;
+	bool wanted = cache->flags & SLAB_POISON && !has_quarantine(cache);
+	struct heap_quarantine *made = wanted ? quarantine_make(cache) : NULL;
 	irqflags_t flags = spin_lock_irqsave(&cache->node[0].lock);
 	struct heap_quarantine *quarantine = cache->quarantine;
 	void *leaves = NULL;
 
 	if (!quarantine && made) {
-		quarantine = cache->quarantine = made;
+		quarantine = made;
+		quarantine_set_locked(cache, quarantine);
 		made = NULL;
 	}
 	if (!quarantine) {
@@ -328,15 +341,14 @@ guard_release_all(struct kmem_cache *cache)
 		return;
 	flags = spin_lock_irqsave(&cache->node[0].lock);
 	quarantine = cache->quarantine;
-	cache->quarantine = NULL;
+	quarantine_set_locked(cache, NULL);
 	spin_unlock_irqrestore(&cache->node[0].lock, flags);
 	while (quarantine && quarantine->nr > 0)
 		release(cache, take_oldest(quarantine));
 	quarantine_delete(quarantine);
 }
 
-/* ---- Allocation and freeing
- * ------------------------------------------------------------------------ */
+/* ---- Allocation and freeing -------------------------------------------------------------- */
 
 /* Called in mm/ only, at the end of calls into it: finds who made the call. */
 static __attribute__((noinline)) uintptr_t
@@ -389,7 +401,7 @@ guard_alloc(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	void *object = slab_alloc_object(cache, gfp);
 	uint32_t state;
 
-	if (!object && cache->quarantine) {
+	if (!object && has_quarantine(cache)) {
 		guard_release_all(cache);
 		object = slab_alloc_object(cache, gfp);
 	}
@@ -455,8 +467,7 @@ heap_free_site(const void *object)
 	return record_of(object)->free_site;
 }
 
-/* ---- Large objects
- * ------------------------------------------------------------------------------------ */
+/* ---- Large objects ----------------------------------------------------------------------- */
 
 /*
  * A large object has frames of its own. Before it lies at least one more, for its record and

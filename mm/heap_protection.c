@@ -82,7 +82,7 @@ heap_protect(struct kmem_cache *cache)
 		guard_room(cache);
 }
 
-/* ---- Pointers ------------------------------------------------------------------------------ */
+/* ---- Pointers ---------------------------------------------------------------------------- */
 
 /* The page of the frame that ptr points into, or NULL if there is none. */
 static struct page *

@@ -42,7 +42,7 @@ large_frames(const struct page *page)
 	return page->owner & ~LARGE_GUARDED;
 }
 
-/* ---- Guarded objects: heap_guard.c -------------------------------------------------------- */
+/* ---- Guarded objects: heap_guard.c ------------------------------------------------------- */
 
 /* Make room for the guards of an object. */
 void guard_room(struct kmem_cache *cache);

@@ -108,7 +108,7 @@ kmalloc_room(size_t size, size_t alignment)
 	return size_of_class(aligned_class(size, alignment));
 }
 
-/* ---- Large requests ------------------------------------------------------------------------ */
+/* ---- Large requests ---------------------------------------------------------------------- */
 
 #define LARGEST (MAX_ORDER_FRAMES << PAGE_SHIFT)
 
@@ -159,7 +159,7 @@ frames_free(struct page *page)
 	free_pages_exact(page, nr_frames);
 }
 
-/* ---- Allocation ---------------------------------------------------------------------------- */
+/* ---- Allocation -------------------------------------------------------------------------- */
 
 /* What the fast path cannot serve: unusual sizes, a size seen first, an empty magazine. */
 static __attribute__((noinline)) void *
@@ -218,7 +218,7 @@ kmalloc_aligned(size_t size, size_t alignment, gfp_t flags)
 	return cache_alloc_slow(&kmalloc_cache[aligned_class(size, alignment)], flags, size);
 }
 
-/* ---- Freeing ------------------------------------------------------------------------------- */
+/* ---- Freeing ----------------------------------------------------------------------------- */
 
 /* A large object, a pointer that has to be looked at first, or none at all. */
 static __attribute__((noinline)) void
@@ -268,7 +268,7 @@ kfree_sized(const void *ptr, size_t size)
 	kfree(ptr);
 }
 
-/* ---- Sizes --------------------------------------------------------------------------------- */
+/* ---- Sizes ------------------------------------------------------------------------------- */
 
 size_t
 ksize(const void *ptr)

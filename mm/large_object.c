@@ -20,17 +20,19 @@
  *
  * RANGES lie in an ordered tree that knows its gaps (range_tree.h): the lowest gap that fits and
  * the object at an address are both found in one way down. Keys are offsets in the area.
+ * (Addresses as a resource with an allocator of its own: Bonwick and Adams, "Magazines and
+ * Vmem", USENIX 2001)
  *
- * LAZY FLUSH (Bonwick and Adams, "Magazines and Vmem", USENIX 2001, section 4.3.3, which defer
- * unmapping for the same reason). Every CPU may still have translations of an object that was
- * freed, and asking all CPUs to forget them costs thousands of instructions on each. So freed
- * objects wait until there are BATCH_OBJECTS of them or mm.large_batch bytes, and are flushed
+ * LAZY FLUSH. Every CPU may still have translations of an object that was freed, and asking all
+ * CPUs to forget them costs thousands of instructions on each. So freed objects wait until
+ * there are BATCH_OBJECTS of them or mm.large_batch bytes, and are flushed
  * together. Until then
  *	- their addresses stay taken: a CPU with an old translation would read and write
  *	  the old frame where the new object is;
  *	- their frames stay allocated: a CPU that uses a stale pointer, or one that fills its
  *	  cache ahead on its own account, would reach the frame of its next owner.
- * A shortage of frames or of addresses flushes at once and tries again.
+ * A shortage of frames or of addresses flushes at once and tries again. (Kumar et al., "LATR: Lazy
+ * Translation Coherence", ASPLOS 2018, do without interrupts altogether.)
  *
  *	         large_alloc()          large_free()            large_flush()
  *	  (none) -----------> MAKING --> LIVE --> DYING --> WAITING ---------> (none)
@@ -98,6 +100,8 @@ static struct range_tree ranges = RANGE_TREE_INIT(0, LARGE_SIZE);
 static struct list_head descriptors = LIST_INIT(descriptors); /* frames with a free one */
 static struct list_head waiting = LIST_INIT(waiting);
 static uint64_t waiting_start = LARGE_SIZE, waiting_end; /* all of waiting lies between */
+static unsigned flushing;				 /* flushes under way */
+static uint64_t frames_flushed;				 /* by flushes that have ended */
 static struct large_stats counters;
 
 static struct large_object *
@@ -358,29 +362,61 @@ take_batch(struct list_head *batch, uint64_t *start, uint64_t *end)
 		*end = waiting_end;
 		waiting_start = LARGE_SIZE;
 		waiting_end = 0;
+		flushing++;
 		counters.nr_flushes++;
 	}
 	spin_unlock_irqrestore(&large_lock, flags);
 	return any;
 }
 
-size_t
-large_flush(void)
+/* Flush what waits: first all CPUs forget it, then its frames and ranges are freed. */
+static void
+flush_batch(void)
 {
 	struct list_head batch = LIST_INIT(batch);
 	struct large_object *object, *tmp;
 	uint64_t start, end;
+	irqflags_t flags;
 	size_t freed = 0;
 
 	if (!take_batch(&batch, &start, &end))
-		return 0;
+		return;
 	arch_vm_flush(LARGE_BASE + start, LARGE_BASE + end);
 	list_for_each_entry_safe (object, tmp, &batch, link) {
 		freed += object->nr_frames;
 		give_blocks(object);
 		forget(object);
 	}
-	return freed;
+	flags = spin_lock_irqsave(&large_lock);
+	flushing--;
+	frames_flushed += freed;
+	spin_unlock_irqrestore(&large_lock, flags);
+}
+
+/* Is another CPU at a flush? *frames: how many frames flushes have freed so far. */
+static bool
+flush_goes_on(uint64_t *frames)
+{
+	irqflags_t flags = spin_lock_irqsave(&large_lock);
+	bool goes_on = flushing > 0;
+
+	*frames = frames_flushed;
+	spin_unlock_irqrestore(&large_lock, flags);
+	return goes_on;
+}
+
+/* Others may have taken a part of what was freed so far: wait for them, too. */
+size_t
+large_flush(void)
+{
+	uint64_t before, after;
+
+	DEBUG_ASSERT(arch_irqs_enabled());
+	(void)flush_goes_on(&before);
+	flush_batch();
+	while (flush_goes_on(&after))
+		arch_cpu_relax();
+	return after - before;
 }
 
 /* ---- Allocation ------------------------------------------------------------- */
@@ -499,7 +535,7 @@ large_free(const void *address)
 
 	unmap_pages(object_start(object), object_end(object));
 	if (let_wait(object) && arch_irqs_enabled())
-		(void)large_flush();
+		flush_batch();
 }
 
 size_t
@@ -524,6 +560,17 @@ large_contains(const void *address)
 
 	spin_unlock_irqrestore(&large_lock, flags);
 	return inside;
+}
+
+void
+large_for_each(void (*each)(const void *object, size_t size))
+{
+	for (struct range *range = range_first(&ranges); range; range = range_next(range)) {
+		const struct large_object *object = object_of(range);
+
+		if (object->state == LARGE_LIVE)
+			each((const void *)object_start(object), object->size);
+	}
 }
 
 void

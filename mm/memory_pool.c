@@ -298,15 +298,13 @@ void *
 mempool_alloc(mempool_t *pool, gfp_t gfp)
 {
 	bool may_wait = !(gfp & (GFP_NOWAIT | GFP_ATOMIC));
-	bool reserved = false;
+	bool reserved = false, crowded;
 	irqflags_t flags;
 	void *element;
 
 	if (gfp & GFP_ZERO)
 		panic("mempool: GFP_ZERO, but an element of the reserve is not cleared");
 	DEBUG_ASSERT(!may_wait || arch_irqs_enabled());
-	if (POOL_CHECKS)
-		mempool_track_more(pool);
 
 	element = fresh_element(pool, gfp);
 	flags = spin_lock_irqsave(&pool->lock);
@@ -326,8 +324,11 @@ mempool_alloc(mempool_t *pool, gfp_t gfp)
 	}
 	pool->stats.nr_alloc += element != NULL;
 	pool->stats.nr_failed += element == NULL;
+	crowded = POOL_CHECKS && element_set_crowded(&pool->out);
 	spin_unlock_irqrestore(&pool->lock, flags);
 
+	if (crowded)
+		mempool_track_more(pool);
 	if (reserved)
 		mempool_check_poison(pool, element);
 	return element;

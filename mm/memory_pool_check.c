@@ -74,13 +74,10 @@ void
 mempool_track_more(mempool_t *pool)
 {
 	irqflags_t flags = spin_lock_irqsave(&pool->lock);
-	bool crowded = element_set_crowded(&pool->out);
 	size_t nr_slots = 2 * pool->out.nr_slots;
 	void **table;
 
 	spin_unlock_irqrestore(&pool->lock, flags);
-	if (!crowded)
-		return;
 	table = element_set_new_table(nr_slots);
 	if (!table)
 		return;

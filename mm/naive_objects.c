@@ -172,7 +172,7 @@ krealloc(const void *ptr, size_t size, gfp_t flags)
 	return moved;
 }
 
-/* ---- What there is nothing to say about ---------------------------------------------------- */
+/* ---- What there is nothing to say about -------------------------------------------------- */
 
 size_t
 slab_reclaim(size_t nr_frames)

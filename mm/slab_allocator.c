@@ -81,7 +81,7 @@ near_node(struct kmem_cache *cache)
 	return &cache->node[0];
 }
 
-/* ---- The layout of a slab -------------------------------------------------------------- */
+/* ---- The layout of a slab ---------------------------------------------------------------- */
 
 /* Lay out slabs of 2^order frames. Returns how many of their bytes no object gets. */
 static size_t
@@ -312,7 +312,7 @@ cache_trim(struct kmem_cache *cache, size_t keep)
 	return nr_frames;
 }
 
-/* ---- Objects out of slabs, and back --------------------------------------------------------- */
+/* ---- Objects out of slabs, and back ------------------------------------------------------ */
 
 /* Take up to nr objects out of one slab. Returns how many. */
 static unsigned
@@ -421,7 +421,7 @@ slab_free_object(struct kmem_cache *cache, void *object)
 	node_give(cache, &object, 1);
 }
 
-/* ---- Magazines ------------------------------------------------------------------------------- */
+/* ---- Magazines --------------------------------------------------------------------------- */
 
 /* Fill this CPU's magazine to half and take an object, or return NULL if there is none. */
 static void *
@@ -473,10 +473,13 @@ magazine_flush(struct kmem_cache *cache, void *object)
 static void
 magazine_delete(struct magazine *magazine)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(capacities); i++) {
-		if (magazine->capacity == capacities[i])
-			kmem_cache_free(&magazine_cache[i], magazine);
-	}
+	unsigned size = 0;
+
+	if (magazine == &no_magazine)
+		return;
+	while (capacities[size] != magazine->capacity)
+		size++;
+	kmem_cache_free(&magazine_cache[size], magazine);
 }
 
 /* Which size of magazine would be better than the one with this CPU, or -1. */
@@ -539,7 +542,7 @@ magazine_drop(struct kmem_cache *cache)
 	magazine_delete(magazine);
 }
 
-/* ---- Allocation and freeing ----------------------------------------------------------------- */
+/* ---- Allocation and freeing -------------------------------------------------------------- */
 
 /* Out of line, so that callers who want no clearing do not pay for its registers. */
 static __attribute__((noinline)) void *
@@ -550,7 +553,7 @@ clear_object(const struct kmem_cache *cache, void *object)
 	return memset(object, 0, cache->size);
 }
 
-void *
+__attribute__((noinline)) void *
 cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 {
 	void *object;
@@ -569,7 +572,7 @@ cache_alloc_slow(struct kmem_cache *cache, gfp_t gfp, size_t size)
 	return object;
 }
 
-void
+__attribute__((noinline)) void
 cache_free_slow(struct kmem_cache *cache, void *object)
 {
 	if (cache->flags & SLAB_PROTECTED)

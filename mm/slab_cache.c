@@ -77,7 +77,7 @@ slab_init(void)
 	kmalloc_init();
 }
 
-/* ---- Making one --------------------------------------------------------------------------- */
+/* ---- Making one -------------------------------------------------------------------------- */
 
 /* A magazine should not tie up too much memory, nor be too short to be worth it. */
 static uint32_t
@@ -87,7 +87,7 @@ largest_magazine(const struct kmem_cache *cache)
 		return 0;
 	if (cache->stride <= 256)
 		return MAGAZINE_LARGE;
-	return cache->stride <= 1024 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
+	return cache->stride <= 512 ? MAGAZINE_MEDIUM : MAGAZINE_SMALL;
 }
 
 /* Set all that follows from name, size, align, flags and constructor. */

@@ -17,7 +17,7 @@
 
 #define MAX_REPORTS 10
 
-/* ---- Statistics ----------------------------------------------------------------------------- */
+/* ---- Statistics -------------------------------------------------------------------------- */
 
 struct count {
 	struct kmem_cache *cache;
@@ -162,7 +162,9 @@ check_magazine(void *arg)
 {
 	struct check *check = arg;
 	const struct magazine *magazine = check->cache->magazine[cpu_id()];
+	struct cache_node *node = &check->cache->node[0];
 
+	spin_lock(&node->lock);
 	if (magazine->nr > magazine->capacity)
 		wrong(check, "CPU %u: %u objects in a magazine of %u", cpu_id(), magazine->nr,
 		      magazine->capacity);
@@ -181,6 +183,7 @@ check_magazine(void *arg)
 				      object);
 		}
 	}
+	spin_unlock(&node->lock);
 }
 
 unsigned

@@ -6,9 +6,9 @@
  * calls: ranges of addresses tend to come sorted, which makes a plain search tree a list.
  *
  * IDEA (Adelson-Velsky and Landis, "An algorithm for the organization of information", 1962).
- * In each node the heights of the two subtrees differ by at most one. Then n nodes are less
- * than 1.45 log2(n) high. A change makes a difference of two at most, and only on the way from
- * the changed place up to the root. There one or two rotations mend it, which keep the
+ * In each node the heights of the two subtrees differ by at most one. Then n nodes are at most
+ * about 1.44 log2(n) high. A change makes a difference of two at most, and only on the way
+ * from the changed place up to the root. There one or two rotations mend it, which keep the
  * order of keys:
  *
  *	      node                child

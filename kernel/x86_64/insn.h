@@ -107,6 +107,15 @@ read_cr2(void)
 	return value;
 }
 
+static inline uintptr_t
+read_sp(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+	return sp;
+}
+
 static inline uint64_t
 read_cr3(void)
 {

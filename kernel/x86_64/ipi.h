@@ -22,5 +22,6 @@ _Noreturn void smp_halt(void);
 /* Bytes of one CPU's per-CPU variables, and the set-up of a CPU's copy. percpu.c. */
 size_t percpu_size(void);
 void percpu_set_area(unsigned cpu, void *area);
+void *percpu_area(unsigned cpu);
 
 #endif

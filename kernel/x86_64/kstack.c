@@ -163,6 +163,26 @@ kstack_alloc_boot(void)
 	return slot + KSTACK_SLOT;
 }
 
+uintptr_t
+kstack_top(uintptr_t sp)
+{
+	uintptr_t area = (uintptr_t)boot_cpu_stacks;
+
+	if (sp >= KSTACK_BASE && sp < KSTACK_END)
+		area = KSTACK_BASE;
+	else
+		ASSERT(sp >= area && sp < area + sizeof(boot_cpu_stacks));
+	return area + ((sp - area) / KSTACK_SLOT + 1) * KSTACK_SLOT;
+}
+
+struct stack_area
+kstack_boot_area(void)
+{
+	uintptr_t start = (uintptr_t)boot_cpu_stacks;
+
+	return (struct stack_area){ start, start + sizeof(boot_cpu_stacks) };
+}
+
 const char *
 kstack_guard_name(uintptr_t address)
 {

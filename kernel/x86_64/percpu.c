@@ -41,3 +41,9 @@ percpu_set_area(unsigned cpu, void *area)
 	percpu_offset[cpu] = (uintptr_t)area - (uintptr_t)__percpu_start;
 	arch_cpus[cpu].percpu_offset = percpu_offset[cpu];
 }
+
+void *
+percpu_area(unsigned cpu)
+{
+	return __percpu_start + percpu_offset[cpu];
+}

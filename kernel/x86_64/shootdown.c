@@ -66,11 +66,11 @@ serve_calls(void)
 }
 
 /*
- * Have fn(arg) run on each CPU in the set, this one excluded, and wait. Interrupts are off.
- * fn runs with interrupts off and must not call other CPUs itself.
+ * Have fn(arg) run on each CPU in the set, this one excluded. Interrupts are off, and stay so
+ * until wait_for_cpus(). fn runs with interrupts off and must not call other CPUs itself.
  */
 static void
-call_cpus(uint64_t cpus, void (*fn)(void *), void *arg)
+send_call(uint64_t cpus, void (*fn)(void *), void *arg)
 {
 	struct call *call = &this_cpu(outgoing);
 	unsigned nr = 0;
@@ -87,10 +87,25 @@ call_cpus(uint64_t cpus, void (*fn)(void *), void *arg)
 		__atomic_or_fetch(&per_cpu(wanted_by, cpu), 1ull << cpu_id(), __ATOMIC_ACQ_REL);
 		apic_send_ipi(arch_cpus[cpu].apic_id, VECTOR_CALL);
 	}
+}
+
+/* Until all have answered. */
+static void
+wait_for_cpus(void)
+{
+	struct call *call = &this_cpu(outgoing);
+
 	while (__atomic_load_n(&call->pending, __ATOMIC_ACQUIRE)) {
 		serve_calls();
 		arch_cpu_relax();
 	}
+}
+
+static void
+call_cpus(uint64_t cpus, void (*fn)(void *), void *arg)
+{
+	send_call(cpus, fn, arg);
+	wait_for_cpus();
 }
 
 /* The set of all CPUs. */
@@ -126,6 +141,57 @@ arch_call_cpus(void (*fn)(void *), void *arg)
 	if (nr_cpus > 1)
 		call_cpus(all_cpus() & ~(1ull << cpu_id()), fn, arg);
 	fn(arg);
+	arch_irq_restore(flags);
+}
+
+/* ---- Standing still ----------------------------------------------------------------- */
+
+/* Where the stack of each CPU ended when the world was stopped. */
+static DEFINE_PER_CPU(uintptr_t, stopped_sp);
+
+uintptr_t
+arch_stopped_sp(unsigned cpu)
+{
+	return per_cpu(stopped_sp, cpu);
+}
+
+struct standstill {
+	unsigned standing; /* CPUs; atomic */
+	bool over;	   /* atomic */
+};
+
+static void
+stand(void *arg)
+{
+	struct standstill *still = arg;
+
+	this_cpu(stopped_sp) = read_sp();
+	__atomic_add_fetch(&still->standing, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&still->over, __ATOMIC_ACQUIRE))
+		arch_cpu_relax();
+}
+
+/* Two CPUs that stop each other take turns: who waits for others to stand serves their calls. */
+void
+arch_stand_still(void (*fn)(void *), void *arg)
+{
+	struct standstill still = { .standing = 0 };
+	irqflags_t flags;
+
+	DEBUG_ASSERT(arch_irqs_enabled());
+	flags = arch_irq_save();
+	assert_no_locks_held();
+	__builtin_unwind_init(); /* the registers of the callers are on the stack now */
+	if (nr_cpus > 1)
+		send_call(all_cpus() & ~(1ull << cpu_id()), stand, &still);
+	while (__atomic_load_n(&still.standing, __ATOMIC_ACQUIRE) < nr_cpus - 1) {
+		serve_calls();
+		arch_cpu_relax();
+	}
+	this_cpu(stopped_sp) = read_sp();
+	fn(arg);
+	__atomic_store_n(&still.over, true, __ATOMIC_RELEASE);
+	wait_for_cpus();
 	arch_irq_restore(flags);
 }
 

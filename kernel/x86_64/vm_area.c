@@ -157,7 +157,7 @@ arch_vm_map(uintptr_t address, paddr_t frame)
 		if (entry)
 			break;
 		spin_unlock_irqrestore(&vm_lock, flags);
-		spare = alloc_pages(GFP_ZERO, 0);
+		spare = alloc_pages(GFP_KERNEL | GFP_ZERO, 0);
 		if (!spare)
 			return -ENOMEM;
 	}

@@ -199,4 +199,10 @@ void boot_cpu_stacks_init(void); /* the boot CPU's IST stacks, before x86_cpu_in
 /* What guard page address lies in: "thread stack", "double fault stack"..., or NULL. */
 const char *kstack_guard_name(uintptr_t address);
 
+/* The boot CPU's stacks and their guards, [start, end). */
+struct stack_area {
+	uintptr_t start, end;
+};
+struct stack_area kstack_boot_area(void);
+
 #endif

@@ -89,6 +89,7 @@ class LabChecker:
             ("the starter can be made", self.stage),
             ("with bodies put back it is the reference", self.put_back),
             ("it holds no solution", self.no_solution),
+            ("it holds nothing of later labs", self.no_later_lab),
             ("it builds without warnings", self.builds),
             ("it boots to the console", self.boots),
             ("all cases are to be written, score 0", self.scores_nothing),
@@ -120,6 +121,11 @@ class LabChecker:
         files = starter.for_lab(self.reference, self.lab)
         hidden = self.reference.labs[self.lab.number - 1 :]
         leaks.check_files(starter.solutions(self.reference, hidden), files)
+
+    def no_later_lab(self) -> None:
+        """What a Makefile's lists forget of a later lab is mostly a header."""
+        for name in starter.idle_headers(starter.for_lab(self.reference, self.lab)):
+            raise Wrong(f"nothing includes {name}: does it come with a later lab (FILES_LABn)?")
 
     def builds(self) -> None:
         for compiler, flavor, linked in _SETTINGS:

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "lab":
             add("--lab", default="", metavar="LAB", help="a lab's name or number")
         if name != "check":
-            add("--refs", default="", metavar="LABS", help="earlier labs to add as objects: 1,2 or all")
+            add("--refs", default="", metavar="LABS", help="earlier labs, as objects: 1,2 or all")
             add("--dirty", action="store_true", help="take what is not committed too")
     return parser
 

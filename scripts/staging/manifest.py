@@ -91,7 +91,7 @@ def _lab(content: dict[str, Any], directory: str) -> Lab:
     if not match or (str(number), name) != match.groups():
         raise ValueError(f"number and name must be those of the directory {directory}")
     if "starter" in content:
-        raise ValueError(f"[starter] is for the Makefile: name its files in FILES_LAB{number} there")
+        raise ValueError(f"[starter]: name its files in FILES_LAB{number} in the Makefile")
     here = f"labs/{directory}"
     submission = _value(content, "submission", dict)
     editable = _strings(submission, "editable", "[submission]")

@@ -2,6 +2,7 @@
 """The files of the reference: those that git tracks, as they are in the working tree."""
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,6 +11,9 @@ from pathlib import Path
 from . import manifest, tools
 from .errors import StageError
 from .manifest import Lab
+
+
+_LAB = re.compile(r"labs/(lab([1-9])-[^/]+)/")
 
 
 @dataclass(frozen=True)
@@ -47,20 +51,20 @@ def read(root: Path, *, untracked: bool = False) -> Reference:
     [prefix] = _git(root, "rev-parse", "--show-prefix")
     changed = frozenset(entry[3:].removeprefix(prefix.strip()) for entry in status)
     labs = manifest.load_all(root)
-    reference = Reference(files, labs, changed, _comes_with(root, labs))
+    reference = Reference(files, labs, changed, _comes_with(root, files))
     _check(reference)
     return reference
 
 
-def _comes_with(root: Path, labs: tuple[Lab, ...]) -> dict[int, tuple[str, ...]]:
+def _comes_with(root: Path, files: Files) -> dict[int, tuple[str, ...]]:
     """What the Makefile says, and what goes without saying."""
     found: dict[int, list[str]] = {}
     for line in tools.ask_make(root, "print-files").splitlines():
         number, _, pattern = line.partition(" ")
         if number:
             found.setdefault(int(number), []).append(pattern.replace("%", "*"))
-    for lab in labs:
-        found.setdefault(lab.number, []).extend((f"{lab.directory}/*", f"handouts/{lab.branch}*"))
+    for branch, number in sorted({match.groups() for match in map(_LAB.match, files) if match}):
+        found.setdefault(int(number), []).extend((f"labs/{branch}/*", f"handouts/{branch}*"))
     return {number: tuple(patterns) for number, patterns in found.items()}
 
 
@@ -81,7 +85,8 @@ def _check(reference: Reference) -> None:
             if not pattern.startswith("handouts/") and not any(
                 fnmatchcase(path, pattern) for path in reference.files
             ):
-                raise StageError(f"Makefile: {pattern}, which comes with lab {lab.number}, is not there")
+                what = f"{pattern}, which comes with lab {lab.number}, is not there"
+                raise StageError(f"Makefile: {what}")
 
 
 def _file(root: Path, name: str) -> File:

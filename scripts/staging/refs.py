@@ -109,7 +109,8 @@ def _run(*command: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
-        raise StageError(f"cannot run {command[0]} ({error.strerror}): run scripts/setup") from error
+        what = f"cannot run {command[0]} ({error.strerror})"
+        raise StageError(f"{what}: run scripts/setup") from error
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().partition("\n")[0]
         raise StageError(f"{command[0]} failed: {reason}")

@@ -14,6 +14,7 @@ All files of a starter are in those of later labs too, and, in a course, with th
 later lab only adds. So a student's work never conflicts with the next branch.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,6 +44,9 @@ _KEPT_BACK = (
     "tests/tools/test_ktest.py",
     "tests/tools/test_stage.py",
 )
+
+# The last part of the name of an included file.
+_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](?:[^>"]*/)?([^/>"]+)[>"]', re.MULTILINE)
 
 _STARTER_MK = """\
 # SPDX-License-Identifier: MIT
@@ -112,6 +116,22 @@ def solved(reference: Reference, lab: Lab) -> Files:
 
 def write_solved(reference: Reference, lab: Lab, out: Path) -> None:
     output.write_files(solved(reference, lab), out)
+
+
+def idle_headers(files: Files) -> list[str]:
+    """Headers that no source of a starter includes, also not by way of another header."""
+    headers: dict[str, list[str]] = {}  # last part of the path -> paths
+    for name in files:
+        if name.endswith(".h"):
+            headers.setdefault(name.rpartition("/")[2], []).append(name)
+    used: set[str] = set()
+    new = {name for name in files if name.endswith((".c", ".S"))}
+    while new:
+        text = "\n".join(functions.decode(files[name].content) for name in new)
+        found = {path for name in _INCLUDE.findall(text) for path in headers.get(name, [])}
+        new = found - used
+        used |= found
+    return sorted(name for name in files if name.endswith(".h") and name not in used)
 
 
 def is_generated(path: str) -> bool:

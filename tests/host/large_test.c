@@ -268,12 +268,44 @@ shortage_flushes(void)
 	}
 }
 
-/* Addresses run out: what is flushed gives them back. */
+/* Objects of 700 pages need two tables, and the second cannot be had. */
 static void
-shortage_of_addresses(void)
+shortage_of_the_second_table(void)
 {
-	void *address;
+	unsigned long flushes;
 
+	start_machine(MiB(8));
+	leave_free(1 + 700 + 1);
+	flushes = host_vm_flushes;
+	CHECK(large_alloc(700 * PAGE_SIZE, GFP_KERNEL) == NULL);
+	CHECK_EQ(host_vm_flushes, flushes + 1); /* some pages were mapped for a while */
+	CHECK_EQ(mm_frames.frames_free, 702);
+	free_hoard();
+	expect_nothing_left();
+}
+
+/* It is found among what waits for a flush. */
+static void
+shortage_of_a_table_flushes(void)
+{
+	void *first, *second;
+
+	start_machine(MiB(8));
+	first = large_alloc(5 * PAGE_SIZE, GFP_KERNEL);
+	leave_free(700);
+	large_free(first);
+	second = large_alloc(700 * PAGE_SIZE, GFP_KERNEL);
+	CHECK(second != NULL);
+	if (second)
+		large_free(second);
+	(void)large_flush();
+	free_hoard();
+	expect_nothing_left();
+}
+
+static void
+impossible_sizes(void)
+{
 	start_machine(MiB(1));
 	CHECK(large_alloc(LARGE_SIZE, GFP_KERNEL) == NULL);
 	CHECK(large_alloc(LARGE_SIZE - PAGE_SIZE, GFP_KERNEL) == NULL);
@@ -281,9 +313,33 @@ shortage_of_addresses(void)
 	CHECK(large_alloc(0, GFP_KERNEL) == NULL);
 	CHECK(large_alloc(LARGE_SIZE - 2 * PAGE_SIZE, GFP_KERNEL) == NULL); /* of frames */
 	expect_nothing_left();
-	address = large_alloc(PAGE_SIZE, GFP_KERNEL);
-	CHECK(address != NULL);
-	large_free(address);
+}
+
+/* Objects of one page until addresses run out. A freed one's are had again, by a flush. */
+static void
+shortage_of_addresses(void)
+{
+	void **last = NULL, **object;
+	size_t nr = 0;
+
+	start_machine(MiB(128));
+	while ((object = large_alloc(PAGE_SIZE, GFP_KERNEL))) {
+		*object = last;
+		last = object;
+		nr++;
+	}
+	CHECK_EQ(nr, LARGE_SIZE / (3 * PAGE_SIZE));
+	CHECK(mm_frames.frames_free > MAX_ORDER_FRAMES);
+	object = last;
+	last = *object;
+	large_free(object);
+	CHECK(large_alloc(PAGE_SIZE, GFP_KERNEL) == object);
+	*object = last;
+	last = object;
+	while ((object = last)) {
+		last = *object;
+		large_free(object);
+	}
 	expect_nothing_left();
 }
 
@@ -610,6 +666,9 @@ windows(void)
 HOST_SUITE(large, { "against_a_model", against_a_model }, { "with_failures", with_failures },
 	   { "shortage_at_every_point", shortage_at_every_point },
 	   { "shortage_flushes", shortage_flushes },
+	   { "shortage_of_the_second_table", shortage_of_the_second_table },
+	   { "shortage_of_a_table_flushes", shortage_of_a_table_flushes },
+	   { "impossible_sizes", impossible_sizes },
 	   { "shortage_of_addresses", shortage_of_addresses },
 	   { "freed_waits_for_the_flush", freed_waits_for_the_flush }, { "batches", batches },
 	   { "free_with_interrupts_off", free_with_interrupts_off },

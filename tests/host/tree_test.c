@@ -83,7 +83,7 @@ model_erase(const struct thing *old)
 	memmove(sorted + i, sorted + i + 1, (nr_sorted - i) * sizeof(*sorted));
 }
 
-/* n nodes in a tree of height h: n >= F(h + 3) - 1, F of Fibonacci (Knuth, vol. 3, 6.2.3). */
+/* n nodes in a tree of height h: n >= F(h + 2) - 1, F of Fibonacci (Knuth, vol. 3, 6.2.3). */
 static unsigned
 max_height(size_t n)
 {
@@ -302,12 +302,36 @@ damage_is_found(void)
 			*node = good;
 		}
 	}
+	for (size_t i = 0; i < 20; i++) { /* circles that double at each turn */
+		struct tree_node *node = &thing[i].node, good = *node;
+
+		node->child[0] = node->child[1] = tree.root;
+		expect_found("both children are the root");
+		*node = good;
+	}
 	tree.nr++;
 	expect_found("nr");
 	tree.nr -= 2;
 	expect_found("nr");
 	tree.nr++;
 	CHECK_EQ(tree_check(&tree, sum_is_right), 0);
+}
+
+/* All is right about three nodes in a row, but for the balance of the first. */
+static void
+lost_balance_is_found(void)
+{
+	clear();
+	for (size_t i = 0; i < 3; i++) {
+		thing[i].node.key = i;
+		thing[i].node.height = 3 - (unsigned)i;
+		thing[i].node.parent = i > 0 ? &thing[i - 1].node : NULL;
+		thing[i].node.child[1] = i < 2 ? &thing[i + 1].node : NULL;
+	}
+	tree.root = &thing[0].node;
+	tree.nr = 3;
+	expect_found("balance");
+	CHECK_NAMES(host_output, "node 0 is out of balance: 0 and 2");
 }
 
 /* ---- Ranges ------------------------------------------------------------------------ */
@@ -470,5 +494,6 @@ HOST_SUITE(tree, { "against_a_sorted_array", against_a_sorted_array },
 	   { "erase_each_of_few", erase_each_of_few },
 	   { "steps_grow_with_the_logarithm", steps_grow_with_the_logarithm },
 	   { "equal_keys_panic", equal_keys_panic }, { "damage_is_found", damage_is_found },
+	   { "lost_balance_is_found", lost_balance_is_found },
 	   { "gaps_against_a_map", gaps_against_a_map }, { "bad_ranges_panic", bad_ranges_panic },
 	   { "range_damage_is_found", range_damage_is_found });

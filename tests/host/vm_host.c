@@ -83,7 +83,7 @@ static int
 make_table(uintptr_t address)
 {
 	size_t region = (address - LARGE_BASE) / REGION;
-	struct page *page = alloc_pages(GFP_ZERO, 0);
+	struct page *page = alloc_pages(GFP_KERNEL | GFP_ZERO, 0);
 	irqflags_t flags;
 
 	if (!page)

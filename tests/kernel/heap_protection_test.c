@@ -135,8 +135,7 @@ KTEST(heap, wrong_size, .expect_panic = "slab: wrong size: object ", .nr_params 
 	kfree_sized(kmalloc(sizes[t->param].is, GFP_KERNEL), sizes[t->param].said);
 }
 
-/* ---- Contents
- * ------------------------------------------------------------------------------------- */
+/* ---- Contents ---------------------------------------------------------------------------- */
 
 static const uint16_t sizes[] = { 1, 7, 8, 13, 64, 65, 100, 192, 500, 1000, 2048, 4096, 8192 };
 
@@ -227,8 +226,7 @@ KTEST(heap, record_overwritten, .expect_panic = "slab: record of object ")
 	kmem_cache_free(cache, object);
 }
 
-/* ---- What is kept in mind
- * --------------------------------------------------------------------------- */
+/* ---- What is kept in mind ---------------------------------------------------------------- */
 
 KTEST(heap, quarantine_delays_reuse)
 {

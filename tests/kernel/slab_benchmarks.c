@@ -32,7 +32,7 @@ report(const char *kind, unsigned size, const char *what, const char *how, uint6
 /* ---- A cache of one's own ---------------------------------------------------------------- */
 
 static void
-measure_pair(kmem_cache_t *cache, unsigned size)
+measure_pair(kmem_cache_t *cache, unsigned size, const char *how)
 {
 	uint64_t ticks[BENCH_REPS];
 
@@ -46,7 +46,7 @@ measure_pair(kmem_cache_t *cache, unsigned size)
 		}
 		ticks[rep] = arch_cycles() - before;
 	}
-	report("kmem", size, "pair", "", ticks, NR_PAIRS);
+	report("kmem", size, "pair", how, ticks, NR_PAIRS);
 }
 
 static void
@@ -82,7 +82,7 @@ measure_cache(unsigned size)
 		kprintf("bench: no memory for a cache\n");
 		return;
 	}
-	measure_pair(cache, size);
+	measure_pair(cache, size, "");
 	for (unsigned order = 0; order < ARRAY_SIZE(how); order++) {
 		for (unsigned i = 0; i < NR_BATCH; i++)
 			order_of_freeing[i] = order ? NR_BATCH - 1 - i : i;
@@ -93,7 +93,19 @@ measure_cache(unsigned size)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- kmalloc ------------------------------------------------------------------------------ */
+/* What mm.heap_protection=light and =full would make of it. */
+static void
+measure_protected(unsigned size, slab_flags_t flags, const char *how)
+{
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, flags, NULL);
+
+	if (!cache)
+		return;
+	measure_pair(cache, size, how);
+	kmem_cache_destroy(cache);
+}
+
+/* ---- kmalloc ----------------------------------------------------------------------------- */
 
 static void
 measure_kmalloc(unsigned size)
@@ -130,6 +142,119 @@ BENCH_SUITE(slab, "caches of 64 and 256 bytes, and kmalloc of 8 to 8,192")
 
 	measure_cache(64);
 	measure_cache(256);
+	measure_protected(64, SLAB_CHECK, ".light");
+	measure_protected(64, SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER, ".full");
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
 		measure_kmalloc(sizes[i]);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------ */
+
+/* What caches take beside the objects of their users, in thousandths of all they take. */
+static void
+report_overhead(const char *name, const struct slab_stats *stats, size_t object_bytes)
+{
+	size_t all = stats->bytes + stats->own_bytes;
+
+	bench_value(name, (all - object_bytes) * 1000 / (all + 1), "permille");
+}
+
+static void
+measure_cache_memory(unsigned size)
+{
+	kmem_cache_t *cache = kmem_cache_create("bench", size, 0, SLAB_NO_MERGE, NULL);
+	struct slab_stats stats;
+	char name[32];
+
+	if (!cache)
+		return;
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		objects[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+	slab_get_stats(cache, &stats);
+	ksnprintf(name, sizeof(name), "kmem%u.overhead", size);
+	report_overhead(name, &stats, (size_t)NR_BATCH * size);
+	for (unsigned i = 0; i < NR_BATCH; i++)
+		kmem_cache_free(cache, objects[i]);
+	kmem_cache_destroy(cache);
+}
+
+/* Sizes as a kernel asks for them: each power of two from 16 to 2,048 as often, small ones most. */
+static size_t
+trace_size(uint64_t *seed)
+{
+	return 1 + draw(seed) % (16u << draw(seed) % 8);
+}
+
+#define TRACE_SLOTS 262144
+#define TRACE_STEPS (4 * TRACE_SLOTS)
+
+struct trace_slot {
+	void *ptr;
+	size_t size;
+};
+
+/* Each step frees a random slot, or fills it if it is empty. */
+static void
+play_trace(struct trace_slot *slots)
+{
+	uint64_t seed = 1;
+
+	for (unsigned i = 0; i < TRACE_STEPS; i++) {
+		struct trace_slot *slot = &slots[draw(&seed) % TRACE_SLOTS];
+
+		if (slot->ptr) {
+			kfree(slot->ptr);
+			slot->ptr = NULL;
+		} else {
+			slot->size = trace_size(&seed);
+			slot->ptr = kmalloc(slot->size, GFP_KERNEL);
+		}
+	}
+}
+
+/* What all size classes hold. */
+static void
+class_stats(struct slab_stats *all)
+{
+	struct slab_stats stats;
+
+	*all = (struct slab_stats){ .bytes = 0 };
+	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++) {
+		slab_get_stats(&kmalloc_cache[i], &stats);
+		all->bytes += stats.bytes;
+		all->own_bytes += stats.own_bytes;
+	}
+}
+
+static void
+measure_kmalloc_memory(void)
+{
+	struct trace_slot *slots = kmalloc_zeroed(TRACE_SLOTS * sizeof(*slots), GFP_KERNEL);
+	size_t asked = 0, given = 0;
+	struct slab_stats stats;
+
+	if (!slots) {
+		kprintf("bench: no memory for a table\n");
+		return;
+	}
+	slab_reclaim(SIZE_MAX);
+	play_trace(slots);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++) {
+		asked += slots[i].ptr ? slots[i].size : 0;
+		given += ksize(slots[i].ptr);
+	}
+	class_stats(&stats);
+	bench_value("kmalloc.trace.in_use", given >> 10, "kB");
+	bench_value("kmalloc.trace.rounding", (given - asked) * 1000 / (given + 1), "permille");
+	report_overhead("kmalloc.trace.overhead", &stats, given);
+	for (unsigned i = 0; i < TRACE_SLOTS; i++)
+		kfree(slots[i].ptr);
+	kfree(slots);
+}
+
+BENCH_SUITE(slab_memory, "what caches take beside the objects themselves")
+{
+	measure_cache_memory(64);
+	measure_cache_memory(256);
+	measure_kmalloc_memory();
 }

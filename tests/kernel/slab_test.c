@@ -3,6 +3,7 @@
  * Caches and kmalloc() in the kernel. Wherever an object is held, it is full of its holder's
  * mark, so two that overlap, or an object given out twice, show.
  */
+#include <console.h>
 #include <ktest.h>
 #include <memory_advanced.h>
 #include <slab.h>
@@ -66,7 +67,7 @@ is_filled(const void *object, int byte, size_t size)
 	return true;
 }
 
-/* ---- Caches --------------------------------------------------------------------------------- */
+/* ---- Caches ------------------------------------------------------------------------------ */
 
 #define HELD   300
 #define ROUNDS 3000
@@ -265,8 +266,7 @@ KTEST(heap, like_caches_are_one)
 	kmem_cache_destroy(checked);
 }
 
-/* ---- Destroying and shrinking
- * --------------------------------------------------------------------- */
+/* ---- Destroying and shrinking ------------------------------------------------------------ */
 
 KTEST(heap, destroy_waits_for_objects)
 {
@@ -314,6 +314,24 @@ KTEST(heap, shrink_gives_frames_back)
 	kmem_cache_destroy(cache);
 }
 
+/* Not all of it is kept for the next time, nor is all of it given up at once. */
+KTEST(heap, few_empty_slabs_are_kept, .nr_params = 2)
+{
+	kmem_cache_t *cache = make(t, 512, 0, protections[t->param], NULL);
+	struct slab_stats stats;
+
+	for (unsigned i = 0; i < HELD; i++) {
+		held[i] = kmem_cache_alloc(cache, GFP_KERNEL);
+		assert_true(t, held[i] != NULL);
+	}
+	for (unsigned i = 0; i < HELD; i++)
+		kmem_cache_free(cache, held[i]);
+	slab_get_stats(cache, &stats);
+	expect_le(t, 1, stats.nr_slabs[SLAB_EMPTY]);
+	expect_le(t, stats.nr_slabs[SLAB_EMPTY], 3);
+	kmem_cache_destroy(cache);
+}
+
 KTEST(heap, reclaim_takes_what_is_free)
 {
 	kmem_cache_t *cache = make(t, 512, 0, PLAIN, NULL);
@@ -332,8 +350,7 @@ KTEST(heap, reclaim_takes_what_is_free)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- The layout of slabs
- * ---------------------------------------------------------------------------- */
+/* ---- The layout of slabs ----------------------------------------------------------------- */
 
 /* Objects are inside their slab, apart from each other and from the header. */
 KTEST(heap, layouts_are_sound)
@@ -404,8 +421,7 @@ KTEST(heap, slabs_are_coloured)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- Many CPUs
- * ----------------------------------------------------------------------------------------- */
+/* ---- Many CPUs --------------------------------------------------------------------------- */
 
 #define WORKERS	 8
 #define EXCHANGE 64
@@ -494,8 +510,7 @@ KTEST(heap, cpus_have_magazines_of_their_own, .min_cpus = 2)
 	kmem_cache_destroy(market.cache);
 }
 
-/* ---- The kernel's own
- * ------------------------------------------------------------------------------------ */
+/* ---- The kernel's own -------------------------------------------------------------------- */
 
 static void
 nothing(void *arg)
@@ -510,6 +525,18 @@ KTEST(heap, threads_are_objects)
 	assert_true(t, thread != NULL);
 	expect_eq(t, strcmp(slab_of(thread)->cache->name, "thread"), 0);
 	thread_join(thread);
+}
+
+/* Also with a name that is another cache's. */
+KTEST(heap, slabinfo_prints)
+{
+	kmem_cache_t *one = kmem_cache_create("one", 52, 0, PLAIN, NULL);
+	kmem_cache_t *two = kmem_cache_create("two", 52, 0, PLAIN, NULL);
+
+	assert_true(t, one && two);
+	expect_eq(t, console_execute("slabinfo"), 0);
+	kmem_cache_destroy(one);
+	kmem_cache_destroy(two);
 }
 
 KTEST(heap, all_books_agree)

@@ -82,6 +82,27 @@ def test_a_tree_that_does_not_build(sample_tree: Path) -> None:
     assert done.stdout.splitlines()[-1] == "score: 0/5"
 
 
+def test_reference_objects_that_do_not_fit(sample_tree: Path) -> None:
+    lines = "".join(f"\t@echo '  CC  mm/{i}.c'\n" for i in range(30))
+    message = "ref/lab1.a does not fit: include/page.h is not as it was for it."
+    (sample_tree / "Makefile").write_text(f"kernel:\n{lines}\t@echo '{message}'; exit 1\n")
+    done = grade("--tree", sample_tree, "--lab", 9, "--build", "--ref", "1")
+    assert "(on the reference's lab 1)" in done.stdout.splitlines()[0]
+    assert message in done.stdout and "REF=1" in done.stdout
+    done = grade("--tree", sample_tree, "--lab", 9, "--submission", sample_tree, "--ref", "1")
+    assert (done.returncode, done.stderr) == (
+        2, "grade: --ref is not for submissions: their other labs are the reference's\n"
+    )  # fmt: skip
+
+
+def test_without_a_name_it_is_the_last_lab(sample_tree: Path) -> None:
+    path = sample_tree / "labs/lab8-older/lab.toml"
+    path.parent.mkdir()
+    path.write_text("")
+    done = grade("--tree", sample_tree, "--list")
+    assert done.stdout.split() == ["work", "5"]
+
+
 def test_the_end_of_the_grader_is_the_end_of_its_emulators(sample_tree: Path, fake: Fake) -> None:
     kernel = fake("spin")
     grader = subprocess.Popen(

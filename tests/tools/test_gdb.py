@@ -411,7 +411,7 @@ def test_replay_forward_to_the_failure(planted: Path) -> None:
 
 
 def test_replay_without_gdb(kernel: Path, planted: Path) -> None:
-    words = ["--case", "mixed", "--seed", "3", "--no-gdb"]
+    words = ["--lab", "buddy", "--case", "mixed", "--seed", "3", "--no-gdb"]
     for elf, status, ending in ((kernel, 0, "a pass"), (planted, 1, "a panic")):
         done = subprocess.run(
             [sys.executable, *replay("--kernel", elf, *words)],
@@ -427,7 +427,7 @@ def test_replay_without_gdb(kernel: Path, planted: Path) -> None:
 
 
 def test_one_line_says_what_is_wrong(kernel: Path, tmp_path: Path) -> None:
-    say = replay("--kernel", kernel)
+    say = replay("--kernel", kernel, "--lab", "buddy")
     assert "which case? Say make replay LAB=buddy CASE=...: pristine" in failing(*say, "--case", "")
     assert "lab buddy has no case nix; it has: " in failing(*say, "--case", "nix")
     assert "there is no lab nix" in failing(*say, "--lab", "nix", "--case", "mixed")

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,11 @@ def test_a_patch_that_does_not_apply_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directory", LABS, ids=lambda path: path.name)
 def test_all_patches_apply(directory: Path) -> None:
-    reference = {str(path.relative_to(TREE)): path.read_text() for path in TREE.glob("mm/*.c")}
+    content = tomllib.loads((directory / "lab.toml").read_text())
+    editable = content["submission"]["editable"]
+    reference = {name: (TREE / name).read_text() for name in editable}
     found = patches.read_all(directory / "mutants")
-    assert len(found) >= 28
+    assert len(found) >= 20
     results = [patch.apply(reference) for patch in found]
     assert all(results) and len({str(result) for result in results}) == len(results)
 
@@ -153,8 +156,17 @@ def test_a_mistake_loses_marks(directory: Path, tmp_path_factory: pytest.TempPat
     assert output.splitlines()[-1].startswith("1 mistakes")
 
 
-def test_a_cheat_gains_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
-    status, output = run(tmp_path_factory, "cheats", "--lab", "buddy", "--only", "incbin")
+CHEATS = [path.parent for path in sorted(TREE.glob("labs/lab*/cheats"))]
+
+
+@pytest.mark.parametrize("directory", CHEATS, ids=lambda path: path.name)
+def test_a_cheat_gains_nothing(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    lab = directory.name.partition("-")[2]
+    [name, *_] = sorted(
+        (cheat.name for cheat in hostile.load(directory / "cheats")),
+        key=lambda name: name != "incbin",  # this one, if it is there: it takes no boot
+    )
+    status, output = run(tmp_path_factory, "cheats", "--lab", lab, "--only", name)
     assert status == 0, output
     assert output.splitlines()[-1] == "1 cheats: 0 did not come to what they should"
 

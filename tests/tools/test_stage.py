@@ -225,7 +225,7 @@ def test_a_manifest(tree: Path) -> None:
         ('function = "add"', 'function = "boot"', "the function boot of mm/one.c"),
         ('function = "add"', 'function = "a()"', "is no name of a function"),
         ("number = 1", "number =", "Invalid value"),
-        ("[submission]", "[starter]\n[submission]", "name its files in FILES_LAB1 there"),
+        ("[submission]", "[starter]\n[submission]", "name its files in FILES_LAB1 in the"),
     ],
 )
 def test_mistakes_in_a_manifest(tree: Path, old: str, new: str, says: str) -> None:
@@ -384,8 +384,8 @@ def test_what_is_named_must_be_there(tree: Path, name: str, old: str, new: str, 
     [
         ("labs/lab2-second/lab.toml", "mm/two.c", "mm/one.c", "name it in MM_LAB2 in the Makefile"),
         (f"{HERE}/lab.toml", "mm/one.c", "mm/two.c", "mm/two.c comes with a later lab"),
-        ("Makefile", "2 include/two", "2 include/tow", "Makefile: include/tow*.h, which comes with"),
-        ("Makefile", "\t@printf", "\t@exit 3; printf", "failed: make: *** [Makefile:3: print-files]"),
+        ("Makefile", "2 include/two", "2 include/tow", "Makefile: include/tow*.h, which comes"),
+        ("Makefile", "\t@printf", "\t@exit 3; printf", "failed: make: *** [Makefile:3: print-"),
     ],
 )
 def test_what_comes_with_a_lab_must_be_so(
@@ -395,6 +395,30 @@ def test_what_comes_with_a_lab_must_be_so(
     with pytest.raises(StageError) as caught:
         read(tree)
     assert says in str(caught.value)
+
+
+def test_a_lab_that_is_not_finished_is_in_no_starter(tree: Path) -> None:
+    path = tree / "labs/lab4-fourth/tests/lab.h"
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    change(tree, "Makefile", "3 mm/more.c", "3 mm/more.c\\n4 mm/four.c")
+    (tree / "mm/four.c").write_text("")
+    commit(tree)
+    source = read(tree)
+    assert len(source.labs) == 3
+    last = starter.for_course(source, source.labs[-1])
+    assert "mm/three.c" in last
+    assert not {"mm/four.c", "labs/lab4-fourth/tests/lab.h"} & set(last)
+
+
+def test_a_header_that_nothing_includes(tree: Path) -> None:
+    change(tree, "mm/two.c", "int\ntwice", '#include <sub/two.h>\n\nint\ntwice')
+    (tree / "mm/inner.h").write_text("")
+    change(tree, "include/two.h", "int twice", '# include "inner.h"\nint twice')
+    commit(tree)
+    source = read(tree)
+    idle = [starter.idle_headers(starter.for_course(source, lab)) for lab in source.labs]
+    assert idle == [["mm/inner.h"], [], []]
 
 
 def test_a_later_lab_only_adds_files(tree: Path) -> None:
@@ -871,5 +895,10 @@ def test_the_real_labs_can_be_staged() -> None:
         for exercise in lab.exercises:
             text = files[exercise.file].content.decode()
             assert text.count(f'lab_todo({lab.number}, "{exercise.todo}");') == 1
+        hidden = starter.solutions(source, source.labs[lab.number - 1 :])
+        leaks.check_files(hidden, files)
         for name in files:
             assert not name.startswith(("scripts/stag", ".ci/"))
+    branches = [starter.for_course(source, lab) for lab in source.labs]
+    for earlier, later in zip(branches, branches[1:]):
+        assert earlier.items() < later.items()

@@ -17,6 +17,7 @@ from grading.guest import Guest
 from grading.result import Status
 from grading.sandbox import Confined, Limits, Unconfined
 from grading.workshop import Workshop
+from test_build import plant
 
 NAME = "mm/x.c"
 FLAGS = ["-ffreestanding", "-mgeneral-regs-only", "-fno-pie", "-mcmodel=kernel", "-O1", "-g"]
@@ -360,6 +361,48 @@ def test_refused(
     text = "\n".join(caught.value.lines)
     assert caught.value.status is status
     assert message in text and f"mm/buddy_statistics.c:{line}:" in text
+
+
+LAB = """
+number = {number}
+name = "{name}"
+title = "A lab"
+suite = "s"
+handout = "h"
+case = []
+[submission]
+editable = ["{editable}"]
+symbols = ["frames"]
+"""
+
+
+@pytest.mark.parametrize("broken", ["this does not compile\n", None])
+def test_a_broken_lab_costs_the_next_one_nothing(tmp_path: Path, broken: str | None) -> None:
+    """The kernel of a right lab 2 is the reference's, whatever is handed in as lab 1."""
+    tree = plant(tmp_path / "tree")
+    zones = "int frames(void);\nint zones(void);\nint zones(void) { return frames(); }\n"
+    for name, text in (
+        ("mm/zones.c", zones),
+        ("labs/lab1-buddy/lab.toml", LAB.format(number=1, name="buddy", editable="mm/frames.c")),
+        ("labs/lab2-zones/lab.toml", LAB.format(number=2, name="zones", editable="mm/zones.c")),
+    ):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    handed_in = tmp_path / "in"
+    (handed_in / "mm").mkdir(parents=True)
+    (handed_in / "mm/zones.c").write_text(zones)
+    if broken is not None:
+        (handed_in / "mm/frames.c").write_text(broken)
+    for wanted in ("zones", "buddy"):
+        the_lab = lab.find(tree, wanted)
+        workshop = Workshop(tree, the_lab, tmp_path / "scratch", Unconfined())
+        counter = submission.Counter(the_lab, workshop)
+        if wanted == "buddy":
+            with pytest.raises(submission.Refused), counter.accept(handed_in):
+                pass
+            continue
+        with counter.accept(handed_in) as built:
+            assert built.image.path.read_bytes() == workshop.pristine.kernel.read_bytes()
 
 
 def test_a_cheat_from_the_command_line(

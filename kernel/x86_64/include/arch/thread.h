@@ -56,4 +56,10 @@ arch_thread_stack(uintptr_t top, void (*start)(void))
 uintptr_t kstack_alloc(void);
 void kstack_free(uintptr_t top);
 
+/* The top of the stack that an address lies in. */
+uintptr_t kstack_top(uintptr_t sp);
+
+/* Where the stack ends of the thread that a CPU runs, while arch_stand_still() has stopped it. */
+uintptr_t arch_stopped_sp(unsigned cpu);
+
 #endif
