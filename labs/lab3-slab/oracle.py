@@ -320,18 +320,17 @@ class Lab:
             elif page["use"] != debug.enumerator("PAGE_USE_LARGE"):
                 self.refuse(f"the page of object {held.address:#x} does not say what lies there")
             elif not self.guarded and page["owner"] != max(-(-held.size // PAGE), 1):
-                # One that is aligned to more than its size has more frames.
-                self.refuse_unless_aligned(held.address, page["owner"])
+                self._check_frames(held.address, page["owner"])
         for cache, live in by_cache.items():
             number, rest = divmod(cache - table, size)
             if rest or not 0 <= number < len(CLASSES):
                 self.refuse(f"object {min(live):#x} is in a cache that is none of kmalloc()'s")
             self.refuse(check_cache(CacheView(guest, cache), live, rests=True))
 
-    def refuse_unless_aligned(self, address: int, frames: int) -> None:
-        room = self.model.live[address]
-        if frames * PAGE != room and frames * PAGE < room:
-            self.refuse(f"the page of object {address:#x} says {frames} frames")
+    def _check_frames(self, address: int, frames: int) -> None:
+        """One that is aligned to more than its size has more frames than it needs."""
+        if frames * PAGE != self.model.live[address]:
+            self.refuse(f"the page of object {address:#x} says that it has {frames} frames")
 
 
 def lab_case(script: Callable[[Lab], Done]) -> Callable[[Context], Script]:
@@ -793,7 +792,7 @@ def aligned(lab: Lab) -> Done:
         slot = lab.prng.below(250)
         align = 1 << lab.prng.below(15)
         if slot in lab.slots:
-            yield from lab.free(slot)
+            yield from lab.kfree_sized(slot) if slot % 2 else lab.free(slot)
         else:
             yield from lab.kmalloc(slot, lab.random_size(20000), align=align)
 
@@ -848,9 +847,9 @@ def realloc(lab: Lab) -> Done:
 # ---- cost and shortage: tests/cost_cases.c --------------------------------------------------
 
 # Instructions in a debug build, which checks as it goes.
-PAIR_LIMIT = 120
-KMALLOC_LIMIT = 200
-BATCH_LIMIT = 220
+PAIR_LIMIT = 100
+KMALLOC_LIMIT = 140
+BATCH_LIMIT = 160
 
 
 @lab_case
@@ -1052,13 +1051,14 @@ def quarantine(lab: Lab) -> Done:
 
 @lab_case
 def history(lab: Lab) -> Done:
-    debug = lab.ctx.guest.image.debug
+    image = lab.ctx.guest.image
     yield from lab.cache(0, 1 + lab.prng.below(500), 0, GUARDED)
 
-    def site(address: int, what: str) -> None:
-        line = debug.line_at(address - 1) or "nowhere"
-        place = "labs/lab3-slab/tests/"
-        lab.ctx.check(line.removeprefix("./").startswith(place), f"{what} at {line}, it says")
+    def site(address: int, what: str, caller: str) -> None:
+        function = image.function_at(address - 1)
+        # A call at the end of a function may have been made a jump.
+        good = function in (caller, "ktest_slab_history")
+        lab.ctx.check(good, f"{what} at {address:#x} in {function or 'no function'}, it says")
 
     for _ in range(200):
         slot = lab.prng.below(30)
@@ -1066,14 +1066,13 @@ def history(lab: Lab) -> Done:
             address = lab.slots[slot].address
             yield from lab.free(slot)
             record = yield Expect(Ev.SITE, arg=0, a=address, what="ask who freed an object")
-            site(record.b, "allocated")
-            site(record.c, "freed")
-            lab.ctx.check(record.b != record.c, "allocated and freed by the same call, it says")
+            site(record.b, "allocated", "lab3_alloc")
+            site(record.c, "freed", "lab3_free")
         else:
             yield from lab.alloc(slot, 0)
             address = lab.slots[slot].address
             record = yield Expect(Ev.SITE, arg=1, a=address, c=0, what="ask who allocated it")
-            site(record.b, "allocated")
+            site(record.b, "allocated", "lab3_alloc")
 
 
 # ---- mistakes of the caller: tests/misuse_cases.c ------------------------------------------
@@ -1234,7 +1233,7 @@ def wrong_cache_kfree(lab: Lab) -> Done:
 @misuse_case("slab: wrong size")
 def wrong_size(lab: Lab) -> Done:
     held = yield from kmalloc_victim(lab, 100, 20000)
-    size = held.size * 2 if lab.prng.below(2) else held.size // 2
+    size = held.size * 2 + lab.prng.below(100)
     yield from lab.misuse(held.address, VICTIM, size)
 
 

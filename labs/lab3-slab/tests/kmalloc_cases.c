@@ -51,7 +51,9 @@ KTEST(slab, aligned)
 		unsigned slot = (unsigned)prng_below(&t->prng, 250);
 		size_t align = 1ul << prng_below(&t->prng, 15);
 
-		if (lab->slot[slot].object)
+		if (lab->slot[slot].object && slot % 2)
+			lab3_kfree_sized(lab, slot);
+		else if (lab->slot[slot].object)
 			lab3_free(lab, slot);
 		else
 			lab3_kmalloc_aligned(lab, slot, lab3_random_size(t, 20000), align, 0);
