@@ -75,7 +75,7 @@ typedef struct kmem_cache kmem_cache_t;
 typedef uint32_t slab_flags_t;
 
 #define SLAB_NO_MERGE	   (1u << 0) /* keep the cache to itself, see kmem_cache_create() */
-#define SLAB_NO_PROTECTION (1u << 1) /* unchecked, whatever mm.heap_protection says */
+#define SLAB_NO_PROTECTION (1u << 1) /* only the checks below, whatever mm.heap_protection says */
 #define SLAB_CHECK	   (1u << 2) /* check every pointer that is freed: "light" */
 #define SLAB_RED_ZONE	   (1u << 3) /* find writes beside objects */
 #define SLAB_POISON	   (1u << 4) /* find writes to freed objects */

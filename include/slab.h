@@ -147,12 +147,21 @@ extern struct list_head all_caches; /* (l) */
  */
 void slab_init(void);
 
+/*
+ * The n-th cache of all, or NULL, with the caller as one more user, so that it stays: for those
+ * who visit all caches and cannot hold the lock meanwhile. The user leaves with cache_unpin(),
+ * from a thread with interrupts on that holds no spin lock.
+ */
+struct kmem_cache *cache_pin_nth(unsigned n);
+void cache_unpin(struct kmem_cache *cache);
+
 /* Make a cache from KMEM_CACHE() ready, if it is not yet. */
 void cache_prepare(struct kmem_cache *cache);
 
 /*
  * Give back frames that no object is in, of all caches, until there are nr_frames. If that
- * is not enough and interrupts are on, what each CPU holds ready goes back to the slabs first.
+ * is not enough and interrupts are on, quarantines end, and what each CPU holds ready goes back
+ * to the slabs.
  * Returns how many frames. Holds no lock of rank RANK_MODULE or above when called.
  */
 size_t slab_reclaim(size_t nr_frames);

@@ -274,12 +274,24 @@ trim_all(size_t nr_frames)
 	return freed;
 }
 
+static void
+end_quarantines(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache;
+
+	list_for_each_entry (cache, &all_caches, link)
+		guard_release_all(cache);
+	spin_unlock_irqrestore(&caches_lock, flags);
+}
+
 size_t
 slab_reclaim(size_t nr_frames)
 {
 	size_t freed = trim_all(nr_frames);
 
 	if (freed < nr_frames && arch_irqs_enabled()) {
+		end_quarantines();
 		arch_call_cpus(drop_all, NULL);
 		freed += trim_all(nr_frames - freed);
 	}
@@ -306,18 +318,28 @@ report_in_use(struct kmem_cache *cache, size_t nr_in_use)
 		kprintf("  and %lu more\n", (unsigned long)(nr_in_use - nr));
 }
 
+/* Take a name off the cache. Returns it, or NULL if there is none. */
+static struct cache_alias *
+take_alias_locked(struct kmem_cache *cache)
+{
+	struct cache_alias *alias;
+
+	assert_held(&caches_lock);
+	if (list_empty(&cache->aliases))
+		return NULL;
+	alias = list_entry(cache->aliases.prev, struct cache_alias, link);
+	list_del(&alias->link);
+	return alias;
+}
+
 /* Leave a shared cache, together with one of its names. Returns false if it is not shared. */
 static bool
 leave_shared(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
-	struct cache_alias *alias = NULL;
 	bool shared = cache->nr_users > 1;
+	struct cache_alias *alias = shared ? take_alias_locked(cache) : NULL;
 
-	if (shared && !list_empty(&cache->aliases)) {
-		alias = list_entry(cache->aliases.prev, struct cache_alias, link);
-		list_del(&alias->link);
-	}
 	cache->nr_users--;
 	spin_unlock_irqrestore(&caches_lock, flags);
 	if (alias)
@@ -334,13 +356,20 @@ set_users(struct kmem_cache *cache, unsigned nr)
 	spin_unlock_irqrestore(&caches_lock, flags);
 }
 
+/*
+ * Take the cache off the list. A name may be left: its user had joined, but not added it yet,
+ * when another left.
+ */
 static void
 unpublish(struct kmem_cache *cache)
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct cache_alias *alias = take_alias_locked(cache);
 
 	list_del(&cache->link);
 	spin_unlock_irqrestore(&caches_lock, flags);
+	if (alias)
+		kmem_cache_free(&alias_cache, alias);
 }
 
 void
@@ -363,4 +392,38 @@ kmem_cache_destroy(kmem_cache_t *cache)
 		cache_forget(cache);
 	else
 		kmem_cache_free(&cache_cache, cache);
+}
+
+/* ---- Visiting all of them ---------------------------------------------------------------- */
+
+struct kmem_cache *
+cache_pin_nth(unsigned n)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	struct kmem_cache *cache, *found = NULL;
+
+	list_for_each_entry (cache, &all_caches, link) {
+		/* One without users is being destroyed. */
+		if (cache->nr_users > 0 && n-- == 0) {
+			found = cache;
+			found->nr_users++;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&caches_lock, flags);
+	return found;
+}
+
+void
+cache_unpin(struct kmem_cache *cache)
+{
+	irqflags_t flags = spin_lock_irqsave(&caches_lock);
+	bool last = cache->nr_users == 1;
+
+	if (!last)
+		cache->nr_users--;
+	spin_unlock_irqrestore(&caches_lock, flags);
+	/* Whoever destroyed it meanwhile has left it to us. */
+	if (last)
+		kmem_cache_destroy(cache);
 }

@@ -5,31 +5,20 @@
 #include <slab.h>
 #include <string.h>
 
-/* The n-th name on the list of caches, counting aliases. Returns its cache, or NULL. */
-static struct kmem_cache *
-nth_name(unsigned n, char name[CACHE_NAME_SIZE], bool *is_alias)
+/* Copy the n-th other name of a cache. Returns false if there is none. */
+static bool
+copy_alias(const struct kmem_cache *cache, unsigned n, char name[CACHE_NAME_SIZE])
 {
 	irqflags_t flags = spin_lock_irqsave(&caches_lock);
-	struct kmem_cache *cache, *found = NULL;
-	struct cache_alias *alias;
+	const struct cache_alias *alias;
+	bool found = false;
 
-	list_for_each_entry (cache, &all_caches, link) {
+	list_for_each_entry (alias, &cache->aliases, link) {
 		if (n-- == 0) {
-			strlcpy(name, cache->name, CACHE_NAME_SIZE);
-			*is_alias = false;
-			found = cache;
-			break;
-		}
-		list_for_each_entry (alias, &cache->aliases, link) {
-			if (n-- != 0)
-				continue;
 			strlcpy(name, alias->name, CACHE_NAME_SIZE);
-			*is_alias = true;
-			found = cache;
+			found = true;
 			break;
 		}
-		if (found)
-			break;
 	}
 	spin_unlock_irqrestore(&caches_lock, flags);
 	return found;
@@ -57,17 +46,16 @@ slabinfo(int argc, char **argv)
 {
 	char name[CACHE_NAME_SIZE];
 	struct kmem_cache *cache;
-	bool is_alias;
 
 	(void)argc;
 	(void)argv;
 	kprintf("%-20s %6s %8s %8s %8s %-13s %7s %12s\n", "cache", "bytes", "in use", "held",
 		"free", "full/part/empty", "kB", "allocated");
-	for (unsigned n = 0; (cache = nth_name(n, name, &is_alias)) != NULL; n++) {
-		if (is_alias)
+	for (unsigned n = 0; (cache = cache_pin_nth(n)) != NULL; n++) {
+		print_cache(cache);
+		for (unsigned i = 0; copy_alias(cache, i, name); i++)
 			kprintf("%-20s is %s\n", name, cache->name);
-		else
-			print_cache(cache);
+		cache_unpin(cache);
 	}
 }
 CONSOLE_COMMAND(slabinfo, "slabinfo", "", "the caches of objects, and what they hold", slabinfo);

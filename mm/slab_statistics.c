@@ -199,31 +199,16 @@ slab_check(struct kmem_cache *cache)
 	return check.nr_wrong;
 }
 
-/* The lock cannot be held while CPUs are asked, so find each cache by its place on the list. */
-static struct kmem_cache *
-nth_cache(unsigned n)
-{
-	irqflags_t flags = spin_lock_irqsave(&caches_lock);
-	struct kmem_cache *cache, *found = NULL;
-
-	list_for_each_entry (cache, &all_caches, link) {
-		if (n-- == 0) {
-			found = cache;
-			break;
-		}
-	}
-	spin_unlock_irqrestore(&caches_lock, flags);
-	return found;
-}
-
 unsigned
 slab_check_all(void)
 {
 	struct kmem_cache *cache;
 	unsigned nr_wrong = 0;
 
-	for (unsigned n = 0; (cache = nth_cache(n)) != NULL; n++)
+	for (unsigned n = 0; (cache = cache_pin_nth(n)) != NULL; n++) {
 		nr_wrong += slab_check(cache);
+		cache_unpin(cache);
+	}
 	return nr_wrong;
 }
 

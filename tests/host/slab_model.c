@@ -252,9 +252,6 @@ give_all_back(size_t nr_free)
 		return wrong;
 	if (slab_check_all())
 		return WRONG("at the end slab_check_all() complains");
-	/* Quarantines of kmalloc() go only when they are asked to. */
-	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++)
-		kmem_cache_shrink(&kmalloc_cache[i]);
 	slab_reclaim(SIZE_MAX);
 	if (page_allocator_nr_free() != nr_free)
 		return WRONG("%zu frames are free at the end, not %zu", page_allocator_nr_free(),

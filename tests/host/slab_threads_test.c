@@ -40,7 +40,7 @@ disturb(struct prng *prng)
 		slab_reclaim(8);
 		break;
 	case 2:
-		if (slab_check(cache))
+		if (slab_check(cache) || slab_check_all())
 			__atomic_add_fetch(&nr_damaged, 1, __ATOMIC_RELAXED);
 		break;
 	default:
@@ -91,8 +91,6 @@ share(slab_flags_t flags, enum heap_level level)
 			kmem_cache_free(cache, stall[i]);
 	}
 	kmem_cache_destroy(cache);
-	for (unsigned i = 0; i < NR_SIZE_CLASSES; i++)
-		kmem_cache_shrink(&kmalloc_cache[i]);
 	slab_reclaim(SIZE_MAX);
 	CHECK_EQ(page_allocator_nr_free(), nr_free);
 }
