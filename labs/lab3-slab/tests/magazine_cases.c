@@ -75,8 +75,8 @@ KTEST(slab, statistics)
 
 /* ---- Several CPUs ------------------------------------------------------------------------- */
 
-#define NR_WORKERS 4
-#define ROUNDS	   2500
+#define NR_WORKERS 8 /* two on each CPU, so that one interrupts the other */
+#define ROUNDS	   1250
 #define HELD	   100
 
 static struct worker {
@@ -175,7 +175,7 @@ KTEST(slab, smp_stress, .min_cpus = 2)
 
 /* What one CPU allocates and another frees: a ring of objects on their way. */
 #define RING   64
-#define PASSED 4000
+#define PASSED 1000
 
 static struct {
 	spinlock_t lock;
@@ -188,7 +188,7 @@ pass_on(struct worker *self, bool produce)
 {
 	kmem_cache_t *cache = self->lab->cache[0];
 
-	for (unsigned nr = 0; nr < PASSED / 2;) {
+	for (unsigned nr = 0; nr < PASSED;) {
 		void *object = produce ? kmem_cache_alloc(cache, GFP_KERNEL) : NULL;
 		irqflags_t flags;
 		bool done = false;
