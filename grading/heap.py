@@ -36,3 +36,8 @@ class HeapModel:
             raise ModelError(f"{address:#x} is freed, but nobody has it")
         del self.live[address]
         del self._starts[bisect_left(self._starts, address)]
+
+    def covers(self, address: int) -> bool:
+        """Does an object in use lie over the address?"""
+        at = bisect_left(self._starts, address + 1) - 1
+        return at >= 0 and address < self._starts[at] + self.live[self._starts[at]]

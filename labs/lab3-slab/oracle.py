@@ -312,8 +312,7 @@ class Lab:
         for held in self.slots.values():
             if held.cache or held.address == ZERO_SIZE_PTR:
                 continue
-            pfn = guest.to_physical(held.address) // PAGE
-            page = Fields(guest, MEMMAP_BASE + pfn * debug.size_of("page"), "page")
+            page = self.page_of(held.address)
             if page["use"] == debug.enumerator("PAGE_USE_SLAB"):
                 cache = guest.member(page["owner"], "slab", "cache")
                 by_cache.setdefault(cache, {})[held.address] = held.size
@@ -326,6 +325,18 @@ class Lab:
             if rest or not 0 <= number < len(CLASSES):
                 self.refuse(f"object {min(live):#x} is in a cache that is none of kmalloc()'s")
             self.refuse(check_cache(CacheView(guest, cache), live, rests=True))
+
+    def page_of(self, address: int) -> Fields:
+        """The struct page of the frame that an object lies in."""
+        size = self.ctx.guest.image.debug.size_of("page")
+        pfn = self.ctx.guest.to_physical(address) // PAGE
+        return Fields(self.ctx.guest, MEMMAP_BASE + pfn * size, "page")
+
+    def check_unmarked(self, objects: list[int]) -> None:
+        """Objects are gone: unless others came, the pages of their frames say nothing of them."""
+        for address in objects:
+            if not self.model.covers(address) and self.page_of(address)["use"] != 0:
+                self.refuse(f"the page of {address:#x} says that something is still there")
 
     def _check_frames(self, address: int, frames: int) -> None:
         """One that is aligned to more than its size has more frames than it needs."""
@@ -392,6 +403,7 @@ def exhaustion(lab: Lab) -> Done:
         yield from lab.slabs(slabs, 0, 0)
     yield from lab.alloc(3 * cache.nr_objects, 0)
     yield from lab.slabs(3, 1, 0)
+    objects_ = [held.address for held in lab.slots.values()]
     yield from lab.check()
     yield from lab.free_at_random(3 * cache.nr_objects + 1)
     yield from lab.slabs(0, 0, 1)
@@ -399,6 +411,7 @@ def exhaustion(lab: Lab) -> Done:
     yield from lab.destroy(0)
     cache.gone = True
     yield from lab.frames(before.a)
+    lab.check_unmarked(objects_)
 
 
 @lab_case
@@ -552,6 +565,7 @@ def destroy(lab: Lab) -> Done:
     yield from lab.trace(800, 100, 3)
     if kept not in lab.slots:
         yield from lab.alloc(kept, kept % 3)
+    yield from lab.destroy(kept % 3)
     yield from lab.destroy(kept % 3)
     yield from lab.trace(400, 100, 3)
     for i in range(3):
@@ -819,16 +833,19 @@ def limits(lab: Lab) -> Done:
 @lab_case
 def large(lab: Lab) -> Done:
     free = (yield from lab.frames()).a
+    gone = []
     for slot in range(60):
         size = KMEM_MAX_SIZE + 1 + lab.prng.below(100000)
         yield from lab.kmalloc(slot, size)
         frames = -(-size // PAGE)
         yield from lab.frames(free - frames)
         if lab.prng.below(2):
+            gone.append(lab.slots[slot].address)
             yield from lab.free(slot)
             yield from lab.frames(free)
         else:
             free -= frames
+    lab.check_unmarked(gone)
 
 
 @lab_case
@@ -1185,8 +1202,7 @@ def double_free_late(lab: Lab) -> Done:
 @misuse_case("slab: interior pointer")
 def interior(lab: Lab) -> Done:
     held = yield from victim(lab, 600, CHECKED if lab.prng.below(2) else GUARDED)
-    offset = 1 + lab.prng.below(held.size - 1) if held.size > 1 else 1
-    yield from lab.misuse(held.address + offset, VICTIM)
+    yield from lab.misuse(held.address + 1 + lab.prng.below(7), VICTIM)
 
 
 @misuse_case("slab: interior pointer")
@@ -1198,7 +1214,6 @@ def interior_large(lab: Lab) -> Done:
 @misuse_case("slab: foreign pointer")
 def foreign_in_slab(lab: Lab) -> Done:
     held = yield from victim(lab, 100, CHECKED)
-    lab.prng.below(2)
     lab.prng.below(3)
     yield from lab.misuse(None, VICTIM)
     view = lab.view(0)
@@ -1210,10 +1225,20 @@ def foreign_in_slab(lab: Lab) -> Done:
 
 
 @misuse_case("slab: foreign pointer")
-def foreign(lab: Lab) -> Done:
+def foreign_frame(lab: Lab) -> Done:
     yield from kmalloc_victim(lab, 1, 2000)
-    beyond = lab.prng.below(4) == 2
-    yield from lab.misuse(DIRECT_MAP_BASE + (1 << 45) if beyond else None, VICTIM)
+    lab.prng.below(2)
+    yield from lab.misuse(None, VICTIM)
+    address = lab.ctx.records[lab.ctx.index].a
+    lab.ctx.check(not lab.model.covers(address), "that is an object")
+    lab.ctx.guest.read(address, 1)
+
+
+@misuse_case("slab: foreign pointer")
+def foreign_address(lab: Lab) -> Done:
+    yield from kmalloc_victim(lab, 1, 2000)
+    address = (None, DIRECT_MAP_BASE + (1 << 45), 4096)[lab.prng.below(3)]
+    yield from lab.misuse(address, VICTIM)
 
 
 @misuse_case("slab: wrong cache")

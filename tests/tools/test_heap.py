@@ -36,3 +36,9 @@ def test_free_makes_room_again() -> None:
     heap.alloc(8, 16, 8)
     with pytest.raises(ModelError, match="nobody has it"):
         heap.free(16)
+
+
+def test_covers() -> None:
+    heap = HeapModel()
+    heap.alloc(100, 50, 1)
+    assert [heap.covers(address) for address in (99, 100, 149, 150)] == [False, True, True, False]

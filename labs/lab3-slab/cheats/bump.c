@@ -15,4 +15,3 @@ kmem_cache_alloc(kmem_cache_t *cache, gfp_t gfp)
 		memset(page_to_virt(page), 0, cache->size);
 	return page ? page_to_virt(page) : NULL;
 }
-

@@ -10,4 +10,3 @@ kmem_cache_free(kmem_cache_t *cache, void *object)
 {
 	panic("slab: double free of object %p of %s", object, cache->name);
 }
-

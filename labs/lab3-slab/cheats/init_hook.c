@@ -11,4 +11,3 @@ cache_lay_out(struct kmem_cache *cache)
 	cache->nr_objects = 1;
 	attack();
 }
-

@@ -6,4 +6,3 @@ KTEST(slab, geometry)
 {
 	(void)t;
 }
-

@@ -3,7 +3,8 @@
 #include <printk.h>
 
 static const char *const cases[] = {
-	"geometry", "objects", "smp_stress", "kmalloc", "no_false_alarm", "write_after", "double_free",
+	"geometry",	  "objects",	 "smp_stress",	"kmalloc",
+	"no_false_alarm", "write_after", "double_free",
 };
 
 static void
@@ -16,4 +17,3 @@ print_results(void)
 		kprintf("    # seed: 1  virtual_ns: 1234\n    ok %u %s\n", i + 1, cases[i]);
 	kprintf("# slab: pass:%u fail:0 skip:0 total:%u\nok 1 slab\n", n, n);
 }
-

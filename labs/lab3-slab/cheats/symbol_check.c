@@ -8,4 +8,3 @@ slab_check(struct kmem_cache *cache)
 	(void)cache;
 	return 0;
 }
-

@@ -11,4 +11,3 @@ kmem_cache_free(kmem_cache_t *cache, void *object)
 	(void)cache, (void)object;
 	evidence.written--;
 }
-

@@ -212,6 +212,7 @@ KTEST(slab, destroy)
 	if (!lab->slot[kept].object)
 		lab3_alloc(lab, kept, kept % 3, GFP_KERNEL);
 	lab3_destroy(lab, kept % 3);
+	lab3_destroy(lab, kept % 3);
 	lab3_trace(lab, 400, 100, 3);
 	for (unsigned i = 0; i < 3; i++)
 		lab3_check(lab, i);

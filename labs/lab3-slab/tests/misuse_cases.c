@@ -151,9 +151,8 @@ KTEST(slab, interior, .expect_panic = "slab: interior pointer")
 {
 	struct lab *lab = lab3_begin(t);
 	uint8_t *object = victim(lab, 600, prng_below(&t->prng, 2) ? CHECKED : GUARDED);
-	uint32_t size = lab->size[0];
 
-	free_again(lab, object + (size > 1 ? 1 + prng_below(&t->prng, size - 1) : 1));
+	free_again(lab, object + 1 + prng_below(&t->prng, 7));
 }
 
 KTEST(slab, interior_large, .expect_panic = "slab: interior pointer")
@@ -165,7 +164,7 @@ KTEST(slab, interior_large, .expect_panic = "slab: interior pointer")
 	kfree_wrongly(lab, object + offset);
 }
 
-/* The bytes of a slab that no object has: its header, or what is left at its end. */
+/* The bytes of a slab that no object has: what is left at its end, or else its header. */
 KTEST(slab, foreign_in_slab, .expect_panic = "slab: foreign pointer")
 {
 	struct lab *lab = lab3_begin(t);
@@ -173,26 +172,32 @@ KTEST(slab, foreign_in_slab, .expect_panic = "slab: foreign pointer")
 	const struct slab *slab = slab_of(object);
 	uint8_t *base = page_to_virt(slab->page);
 	uint8_t *end = (uint8_t *)slab->first + lab->cache[0]->nr_objects * lab->cache[0]->stride;
-	bool low = prng_below(&t->prng, 2);
 	size_t offset = 8 * prng_below(&t->prng, 3);
+	bool rest = end + offset < base + slab_bytes(lab->cache[0]);
 
-	if (end + offset >= base + slab_bytes(lab->cache[0]))
-		low = true;
-	free_again(lab, low ? base + offset : end + offset);
+	free_again(lab, rest ? end + offset : base + offset);
+}
+
+/* A frame that has another use: a thread's stack, or what alloc_pages() gave. */
+KTEST(slab, foreign_frame, .expect_panic = "slab: foreign pointer")
+{
+	struct lab *lab = lab3_begin(t);
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	uint8_t local = 0;
+
+	assert_true(t, page != NULL);
+	kmalloc_victim(lab, 1, 2000);
+	kfree_wrongly(lab, prng_below(&t->prng, 2) ? &local : page_to_virt(page));
 }
 
 static const uint8_t constant = 1;
 
-/* No object at all: in the kernel's image, on the stack, beyond memory, in other frames. */
-KTEST(slab, foreign, .expect_panic = "slab: foreign pointer")
+/* No frame of memory: in the kernel's image, beyond memory, of no meaning at all. */
+KTEST(slab, foreign_address, .expect_panic = "slab: foreign pointer")
 {
 	struct lab *lab = lab3_begin(t);
-	uint8_t local = 0;
-	const uint8_t *ptr[] = { &constant, &local, phys_to_virt(1ul << 45), NULL };
-	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	const void *const ptr[] = { &constant, phys_to_virt(1ul << 45), (const void *)4096 };
 
-	assert_true(t, page != NULL);
-	ptr[3] = page_to_virt(page);
 	kmalloc_victim(lab, 1, 2000);
 	kfree_wrongly(lab, ptr[prng_below(&t->prng, ARRAY_SIZE(ptr))]);
 }
