@@ -1213,15 +1213,15 @@ def interior_large(lab: Lab) -> Done:
 
 @misuse_case("slab: foreign pointer")
 def foreign_in_slab(lab: Lab) -> Done:
-    held = yield from victim(lab, 100, CHECKED)
-    lab.prng.below(3)
+    lab.prng.below(2)
+    yield from lab.cache(0, 200 + lab.prng.below(400), 0, CHECKED)
+    yield from lab.trace(300, 80, 1)
+    yield from lab.alloc(VICTIM, 0)
     yield from lab.misuse(None, VICTIM)
-    view = lab.view(0)
-    slab = next(s for s in view.slabs() if s.base <= held.address < s.base + view.bytes)
-    address = lab.ctx.records[lab.ctx.index].a
-    index = (address - slab.first) // view.stride
-    if not slab.base <= address < slab.base + view.bytes or 0 <= index < view.nr_objects:
-        lab.ctx.fail("that is no place in the slab beside its objects")
+    view, address = lab.view(0), lab.ctx.records[lab.ctx.index].a
+    slabs = [slab for slab in view.slabs() if slab.base <= address < slab.base + view.bytes]
+    beside = slabs and not 0 <= (address - slabs[0].first) // view.stride < view.nr_objects
+    lab.ctx.check(bool(beside), "that is no place in a slab beside its objects")
 
 
 @misuse_case("slab: foreign pointer")

@@ -164,18 +164,34 @@ KTEST(slab, interior_large, .expect_panic = "slab: interior pointer")
 	kfree_wrongly(lab, object + offset);
 }
 
+/* Where the objects of a slab end. */
+static uint8_t *
+end_of_objects(const struct slab *slab)
+{
+	return (uint8_t *)slab->first + slab->cache->nr_objects * slab->cache->stride;
+}
+
 /* The bytes of a slab that no object has: what is left at its end, or else its header. */
 KTEST(slab, foreign_in_slab, .expect_panic = "slab: foreign pointer")
 {
 	struct lab *lab = lab3_begin(t);
-	uint8_t *object = victim(lab, 100, CHECKED);
-	const struct slab *slab = slab_of(object);
-	uint8_t *base = page_to_virt(slab->page);
-	uint8_t *end = (uint8_t *)slab->first + lab->cache[0]->nr_objects * lab->cache[0]->stride;
-	size_t offset = 8 * prng_below(&t->prng, 3);
-	bool rest = end + offset < base + slab_bytes(lab->cache[0]);
+	size_t offset = 8 * prng_below(&t->prng, 2);
+	uint8_t *place;
 
-	free_again(lab, rest ? end + offset : base + offset);
+	lab3_cache(lab, 0, 200 + prng_below(&t->prng, 400), 0, CHECKED, NULL);
+	lab3_trace(lab, 300, 80, 1);
+	lab3_alloc(lab, VICTIM, 0, GFP_KERNEL);
+	place = page_to_virt(slab_of(lab->slot[VICTIM].object)->page);
+	for (unsigned slot = 0; slot < LAB_SLOTS; slot++) {
+		const struct slab *slab =
+		    lab->slot[slot].object ? slab_of(lab->slot[slot].object) : NULL;
+		uint8_t *end = slab ? end_of_objects(slab) : NULL;
+
+		if (slab &&
+		    end + offset < (uint8_t *)page_to_virt(slab->page) + slab_bytes(slab->cache))
+			place = end;
+	}
+	free_again(lab, place + offset);
 }
 
 /* A frame that has another use: a thread's stack, or what alloc_pages() gave. */
