@@ -69,13 +69,13 @@ def read_free_lists(guest: Guest, buddy: int) -> list[list[int]]:
     return [
         [
             _page_of_link(guest, link)
-            for link in _links(guest, buddy + area.offset + order * area_size + list_offset)
+            for link in list_links(guest, buddy + area.offset + order * area_size + list_offset)
         ]
         for order in range(area.size // area_size)
     ]
 
 
-def _links(guest: Guest, head: int) -> list[int]:
+def list_links(guest: Guest, head: int) -> list[int]:
     """Addresses of the entries of the circular list at head."""
     limit = 1 << 20
     links: list[int] = []

@@ -53,9 +53,11 @@ def alternatives(shop: Shop, only: Sequence[str], jobs: int) -> int:
 
 def _mark(shop: Shop, directory: Path) -> tuple[Path, list[int], list[str]]:
     """The score with each seed, and what the cases that failed say."""
-    # What it does not hold is as in the reference.
-    paths = {name: directory / name for name in shop.editable if (directory / name).exists()}
-    texts = {name: path.read_text() for name, path in paths.items()}
+    # What it does not have of its own is the reference's.
+    texts = {
+        name: (directory / name).read_text() if (directory / name).exists() else text
+        for name, text in shop.reference.items()
+    }
     scores, complaints = [], []
     for seed in _SEEDS:
         try:
