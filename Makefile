@@ -97,8 +97,8 @@ FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_po
 	tests/kernel/slab_% tests/host/bench/ikos_objects.c tests/host/large% \
 	tests/host/leak_% tests/host/machine.% tests/host/mempool_% tests/host/pool% \
 	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_pool.c \
-	tests/host/fuzz/fuzz_slab.c FILES_LAB3 += handouts/figures/slab-% \
-	tests/tools/test_gdb_slab.py
+	tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% tests/tools/test_gdb_slab.py \
+	tests/tools/test_fast_path.py tests/tools/test_heap_report.py
 
 .PHONY: print-files
 print-files:
