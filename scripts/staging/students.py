@@ -132,15 +132,15 @@ class Failed:
 
 
 def other_solution(reference: Reference, lab: Lab) -> Files:
-    """The files of a right solution: an alternative to ours if there is one."""
+    """The files of a right solution: an alternative to ours if there is one, as far as it goes."""
     prefix = f"{lab.directory}/alternatives/"
     names = sorted({name.removeprefix(prefix).partition("/")[0] for name in reference.files
                     if name.startswith(prefix)})  # fmt: skip
-    places = [f"{prefix}{names[0]}/{path}" if names else path for path in lab.editable]
-    return {
-        path: File(reference.files[place].content)
-        for path, place in zip(lab.editable, places, strict=True)
-    }
+    files = {}
+    for path in lab.editable:
+        place = f"{prefix}{names[0]}/{path}" if names else path
+        files[path] = File(reference.files[place if place in reference.files else path].content)
+    return files
 
 
 def _read(tree: Path) -> Files:
