@@ -95,9 +95,9 @@ FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_po
 	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
 	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% \
 	tests/kernel/large_% tests/kernel/leak_% tests/kernel/pool_% tests/kernel/slab_% \
-	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/leak_% tests/host/machine.% \
-	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
-	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c
+	tests/host/bench/ikos_objects.c tests/host/heap_% tests/host/large% tests/host/leak_% \
+	tests/host/machine.% tests/host/mempool_% tests/host/pool% tests/host/slab_% \
+	tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c
 
 .PHONY: print-files
 print-files:
