@@ -201,6 +201,19 @@ slab_of(const void *object)
 	return (struct slab *)pfn_to_page(virt_to_phys(object) >> PAGE_SHIFT)->owner;
 }
 
+/* The cache of a slab, from any of its pages: no list needs the link of a page that is in use. */
+static inline struct kmem_cache *
+slab_page_cache(const struct page *page)
+{
+	return (struct kmem_cache *)page->link.next;
+}
+
+static inline void
+slab_page_set_cache(struct page *page, struct kmem_cache *cache)
+{
+	page->link.next = (struct list_head *)cache;
+}
+
 static inline void *
 slab_object(const struct slab *slab, size_t index)
 {

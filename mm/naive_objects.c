@@ -171,18 +171,3 @@ krealloc(const void *ptr, size_t size, gfp_t flags)
 	kfree(ptr);
 	return moved;
 }
-
-/* ---- What there is nothing to say about -------------------------------------------------- */
-
-size_t
-slab_reclaim(size_t nr_frames)
-{
-	(void)nr_frames;
-	return 0;
-}
-
-unsigned
-slab_check_all(void)
-{
-	return 0;
-}

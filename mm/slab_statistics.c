@@ -132,7 +132,10 @@ check_slab(struct check *check, const struct slab *slab, enum slab_kind kind)
 		wrong(check, "slab %p: on the list of kind %d with %lu free", slab, kind,
 		      (unsigned long)nr_free);
 	for (size_t i = 0; i < 1ul << cache->order; i++) {
-		if (slab->page[i].use != PAGE_USE_SLAB || slab->page[i].owner != (uintptr_t)slab)
+		const struct page *page = &slab->page[i];
+
+		if (page->use != PAGE_USE_SLAB || page->owner != (uintptr_t)slab ||
+		    slab_page_cache(page) != cache)
 			wrong(check, "slab %p: page %lu is not marked", slab, (unsigned long)i);
 	}
 }

@@ -165,13 +165,19 @@ stand(void *arg)
 {
 	struct standstill *still = arg;
 
+	__builtin_unwind_init(); /* as below: this CPU may wait here for its own call */
 	this_cpu(stopped_sp) = read_sp();
 	__atomic_add_fetch(&still->standing, 1, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&still->over, __ATOMIC_ACQUIRE))
 		arch_cpu_relax();
 }
 
-/* Two CPUs that stop each other take turns: who waits for others to stand serves their calls. */
+static bool standstill; /* somebody's is under way; atomic */
+
+/*
+ * One at a time, else two CPUs could stand, each for the other. Who waits for its turn, or for
+ * others to stand, serves their calls meanwhile, and stands for them.
+ */
 void
 arch_stand_still(void (*fn)(void *), void *arg)
 {
@@ -181,6 +187,10 @@ arch_stand_still(void (*fn)(void *), void *arg)
 	DEBUG_ASSERT(arch_irqs_enabled());
 	flags = arch_irq_save();
 	assert_no_locks_held();
+	while (__atomic_exchange_n(&standstill, true, __ATOMIC_ACQUIRE)) {
+		serve_calls();
+		arch_cpu_relax();
+	}
 	__builtin_unwind_init(); /* the registers of the callers are on the stack now */
 	if (nr_cpus > 1)
 		send_call(all_cpus() & ~(1ull << cpu_id()), stand, &still);
@@ -192,6 +202,7 @@ arch_stand_still(void (*fn)(void *), void *arg)
 	fn(arg);
 	__atomic_store_n(&still.over, true, __ATOMIC_RELEASE);
 	wait_for_cpus();
+	__atomic_store_n(&standstill, false, __ATOMIC_RELEASE);
 	arch_irq_restore(flags);
 }
 

@@ -120,6 +120,18 @@ leave_played_cpu(void)
 	ASSERT(change_state(cpu, CLAIMED, IDLE));
 }
 
+static bool standstill_over;
+static unsigned nr_standing;
+static uint64_t claimed; /* CPUs that nobody can begin to play until it is over */
+
+/* The CPUs that the caller has claimed may be played again. */
+static void
+release_claimed(void)
+{
+	for (; claimed; claimed &= claimed - 1)
+		ASSERT(change_state((unsigned)__builtin_ctzll(claimed), CLAIMED, IDLE));
+}
+
 /*
  * This thread has left a call by a panic: it counts as answered if it was answering one, and
  * is answered by nobody else if it was its own. Before anything that depends on the CPU.
@@ -138,9 +150,11 @@ host_abandon_calls(void)
 		if (__atomic_exchange_n(&host_wanted[cpu], false, __ATOMIC_ACQ_REL))
 			__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELEASE);
 	}
-	/* Others may be in the middle of it. */
+	/* Others may be in the middle of it, or stand still. */
+	__atomic_store_n(&standstill_over, true, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
 		sched_yield();
+	release_claimed();
 	is_caller = false;
 	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
 }
@@ -177,9 +191,6 @@ arch_call_cpus(void (*fn)(void *), void *arg)
 
 /* ---- Standing still ------------------------------------------------------------------ */
 
-static bool standstill_over;
-static unsigned nr_standing;
-
 static void
 stand(void *arg)
 {
@@ -189,11 +200,10 @@ stand(void *arg)
 		sched_yield();
 }
 
-/* Have each other CPU stand, or see that no thread begins to play it. Returns the latter. */
-static uint64_t
+/* Have each other CPU stand, or see that no thread begins to play it. */
+static void
 stop_others(void)
 {
-	uint64_t claimed = 0;
 	unsigned left = nr_cpus - 1;
 
 	__atomic_store_n(&call.pending, left, __ATOMIC_RELAXED);
@@ -211,14 +221,12 @@ stop_others(void)
 		}
 		sched_yield();
 	}
-	return claimed;
 }
 
 void
 arch_stand_still(void (*fn)(void *), void *arg)
 {
 	irqflags_t flags;
-	uint64_t claimed;
 
 	ASSERT(arch_irqs_enabled());
 	flags = arch_irq_save();
@@ -231,13 +239,12 @@ arch_stand_still(void (*fn)(void *), void *arg)
 	__atomic_store_n(&standstill_over, false, __ATOMIC_RELAXED);
 	call.fn = stand;
 	call.arg = NULL;
-	claimed = stop_others();
+	stop_others();
 	fn(arg);
 	__atomic_store_n(&standstill_over, true, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
 		sched_yield();
-	for (; claimed; claimed &= claimed - 1)
-		ASSERT(change_state((unsigned)__builtin_ctzll(claimed), CLAIMED, IDLE));
+	release_claimed();
 	is_caller = false;
 	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
 	arch_irq_restore(flags);

@@ -382,6 +382,9 @@ the_check_checks(void)
 	slab->page->use = PAGE_USE_NONE;
 	CHECK(slab_check(cache) > 0);
 	slab->page->use = PAGE_USE_SLAB;
+	slab_page_set_cache(slab->page, NULL);
+	CHECK(slab_check(cache) > 0);
+	slab_page_set_cache(slab->page, cache);
 	kmem_cache_free(cache, object);
 	CHECK_EQ(slab_check(cache), 0);
 	kmem_cache_free(cache, object); /* twice in the magazine */

@@ -181,6 +181,71 @@ KTEST(smp, all_cpus_answer_all_callers, .budget_ms = 30000)
 	expect_eq(t, nr_roll_calls_wrong, 0);
 }
 
+/* ---- Standing still ------------------------------------------------------------------ */
+
+/* What CPUs count with interrupts off: nobody may while one looks. */
+static struct {
+	uint64_t nr[MAX_CPUS]; /* atomic */
+	unsigned nr_looking, nr_looks, nr_wrong;
+} busy;
+
+static uint64_t
+count_all(void)
+{
+	uint64_t nr = 0;
+
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		nr += __atomic_load_n(&busy.nr[cpu], __ATOMIC_RELAXED);
+	return nr;
+}
+
+static void
+look(void *arg)
+{
+	uint64_t before = count_all();
+
+	(void)arg;
+	busy.nr_wrong += busy.nr_looking != 0 || arch_irqs_enabled();
+	busy.nr_looking++;
+	for (unsigned i = 0; i < 50; i++)
+		arch_cpu_relax();
+	busy.nr_wrong += count_all() != before;
+	busy.nr_looking--;
+	busy.nr_looks++;
+}
+
+static void
+count_and_look(void *arg)
+{
+	for (unsigned round = 0; round < CALL_ROUNDS; round++) {
+		irqflags_t flags = arch_irq_save();
+
+		__atomic_add_fetch(&busy.nr[cpu_id()], 1, __ATOMIC_RELAXED);
+		arch_irq_restore(flags);
+		if (round % 4 == 0)
+			(void)call_the_roll();
+		else
+			arch_stand_still(look, arg);
+	}
+}
+
+/* All CPUs want the others to stand, and call them meanwhile: each gets its turn. */
+KTEST(smp, all_cpus_stand_for_all_callers, .budget_ms = 30000)
+{
+	struct thread *threads[8];
+	unsigned nr = MIN(2 * nr_cpus, ARRAY_SIZE(threads));
+
+	memset(&busy, 0, sizeof(busy));
+	for (unsigned i = 0; i < nr; i++) {
+		threads[i] = thread_create("looker", count_and_look, NULL, (int)(i / 2));
+		assert_true(t, threads[i] != NULL);
+	}
+	for (unsigned i = 0; i < nr; i++)
+		thread_join(threads[i]);
+	expect_eq(t, busy.nr_wrong, 0);
+	expect_eq(t, busy.nr_looks, nr * (CALL_ROUNDS - (CALL_ROUNDS + 3) / 4));
+}
+
 /* ---- Shootdown ---------------------------------------------------------------------- */
 
 struct reading {
