@@ -101,12 +101,13 @@ def marks_of(lab: Lab) -> Done:
 @lab_case
 def marks(lab: Lab) -> Done:
     min_free = 0 if lab.prng.below(2) else 50 + lab.prng.below(700)
-    half = 1 + lab.prng.below(FRAMES - 1)
     yield from lab.begin_empty((1, 3, 2, 2), min_free)
-    yield from lab.add(0, half)
-    yield from marks_of(lab)
-    yield from lab.add(half, FRAMES)
-    yield from marks_of(lab)
+    at = 0
+    while at < FRAMES:
+        end = min(at + 1 + lab.prng.below(FRAMES // 8), FRAMES)
+        yield from lab.add(at, end)
+        yield from marks_of(lab)
+        at = end
     flags = (GFP_KERNEL, GFP_NOWAIT, GFP_ATOMIC, GFP_ATOMIC | GFP_HIGHMEM | GFP_ZERO, GFP_NOFAIL)
     for z, mark, gfp in itertools.product(ZONES, range(3), flags):
         what = f"the mark {mark} of zone {ZONE_NAMES[z]} for flags {gfp:#x}"
@@ -471,7 +472,9 @@ def fragment(lab: Lab, most: int, keep: int) -> Generator[Expect, Record, int]:
 
 @lab_case
 def compaction(lab: Lab) -> Done:
-    yield from one_zone(lab, 4)
+    yield from lab.begin_with((0, 4, 0, 1), 64)
+    yield from lab.must_alloc(SLOTS - 1, GFP_NOWAIT | GFP_USER, 0)
+    yield from lab.set_mover(SLOTS - 1)
     last = yield from fragment(lab, 2, 6)
     yield from lab.must_not_alloc(last, GFP_NOWAIT | GFP_MOVABLE, HUGE_ORDER)
     yield from lab.must_compact(NORMAL, HUGE_ORDER)

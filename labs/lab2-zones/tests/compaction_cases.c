@@ -69,9 +69,14 @@ random_slot(struct lab *lab, unsigned last)
 /* Most of memory is free, and none of it in a large block. */
 KTEST(zones, compaction)
 {
-	struct lab *lab = begin(t, 4);
-	unsigned last = fragment(lab, 2, 6);
+	struct lab2_layout layout = { .blocks = { 0, 4, 0, 1 }, .min_free = 64 };
+	struct lab *lab = lab2_begin_with(t, layout);
+	unsigned last;
 
+	/* The next zone has cheaper runs, which are of no use. */
+	assert_true(t, lab2_alloc(lab, LAB_SLOTS - 1, GFP_NOWAIT | GFP_USER, 0));
+	lab2_set_mover(lab, LAB_SLOTS - 1);
+	last = fragment(lab, 2, 6);
 	expect_true(t, !lab2_alloc(lab, last, GFP_NOWAIT | GFP_MOVABLE, HUGE_ORDER));
 	assert_true(t, lab2_compact(lab, ZONE_NORMAL, HUGE_ORDER));
 	check_contents(lab);

@@ -128,15 +128,15 @@ KTEST(zones, marks)
 {
 	struct lab2_layout layout = { .blocks = { 1, 3, 2, 2 } };
 	struct lab *lab;
-	size_t half;
 
 	layout.min_free = prng_below(&t->prng, 2) ? 0 : 50 + prng_below(&t->prng, 700);
-	half = 1 + prng_below(&t->prng, LAB_FRAMES - 1);
 	lab = lab2_begin_empty(t, layout);
-	lab2_add(lab, 0, half);
-	log_marks(lab);
-	lab2_add(lab, half, LAB_FRAMES);
-	log_marks(lab);
+	for (size_t at = 0, end; at < LAB_FRAMES; at = end) {
+		end = at + 1 + prng_below(&t->prng, LAB_FRAMES / 8);
+		end = MIN(end, (size_t)LAB_FRAMES);
+		lab2_add(lab, at, end);
+		log_marks(lab);
+	}
 	for (unsigned z = 0; z < NR_ZONES; z++) {
 		for (unsigned mark = 0; mark < NR_MARKS; mark++) {
 			log_mark(lab, z, GFP_KERNEL, mark);
