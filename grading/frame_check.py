@@ -26,15 +26,22 @@ def check_free_memory(
     guest: Guest, buddy: int, model: FrameModel, span: tuple[int, int]
 ) -> str | None:
     """What contradicts the model in the frames of span, or in the struct buddy, if anything."""
-    pages = read_pages(guest, *span)
-    heads: dict[int, int] = {}  # free block -> order
+    problem, heads = check_frames(read_pages(guest, *span), model, span)
+    return problem or check_lists(guest, buddy, heads)
+
+
+def check_frames(
+    pages: Pages, model: FrameModel, span: tuple[int, int]
+) -> tuple[str | None, dict[int, int]]:
+    """What contradicts the model in the frames of span; and the order of each free block."""
+    heads: dict[int, int] = {}
     pfn, end = span
     while pfn < end:
         problem, frames = _check_frame(pages, model, pfn, end, heads)
         if problem:
-            return problem
+            return problem, heads
         pfn += frames
-    return _check_lists(guest, buddy, heads)
+    return None, heads
 
 
 def _check_frame(
@@ -76,7 +83,8 @@ def _check_live(model: FrameModel, pfn: int, order: int) -> str | None:
     return f"the block {pfn:#x} of order {order} is marked allocated, but nobody has it"
 
 
-def _check_lists(guest: Guest, buddy: int, heads: dict[int, int]) -> str | None:
+def check_lists(guest: Guest, buddy: int, heads: dict[int, int]) -> str | None:
+    """Do the free lists of a struct buddy hold blocks of heads only, each once?"""
     try:
         lists = read_free_lists(guest, buddy)
     except GuestError as error:

@@ -18,7 +18,10 @@
  */
 uint64_t arch_map_boot_memory(uintptr_t start, uint64_t size);
 
-/* End of physical memory that the direct map reaches, bytes. */
+/*
+ * Memory for use is in the direct map below this address; from here on it must be mapped to be
+ * reached: see kmap(). A multiple of the largest block.
+ */
 paddr_t arch_direct_map_end(void);
 
 /* Clear one frame at a direct-map address. */
@@ -54,8 +57,9 @@ int arch_vm_map(uintptr_t address, paddr_t frame) __must_check;
 
 /*
  * Unmap a page and return the frame that it was mapped to. CPUs may still use the translation
- * until arch_vm_flush(): before that, neither frame nor address may serve anybody else.
- * Callable from any context that holds no lock of rank RANK_MODULE or higher.
+ * until arch_vm_flush(): before that, neither frame nor address may serve anybody else. In the
+ * kmap area callable from any context, else from any that holds no lock of rank RANK_MODULE or
+ * higher.
  */
 paddr_t arch_vm_unmap(uintptr_t address);
 

@@ -20,6 +20,9 @@ paddr_t boot_alloc(uint64_t size, uint64_t align, paddr_t limit);
 /* The same without zeroing. */
 paddr_t boot_alloc_raw(uint64_t size, uint64_t align, paddr_t limit);
 
+/* From now on take nothing that ends above limit: memory that the kernel does not map. */
+void boot_alloc_set_limit(paddr_t limit);
+
 /*
  * End of the boot allocator: call give(first, end) for each range of whole frames that
  * is usable and was never taken, in rising order.

@@ -22,7 +22,9 @@
  *	GFP_USER                                               Movable, High, Normal, DMA
  *
  * The last three say where from, those before them how hard to try, and one of each may be
- * given. Without zones (a kernel of lab 1 alone) all memory serves all, and nobody waits.
+ * given. Frames that are to be cleared and may not wait come from within the direct map, as
+ * kmap() may sleep. Without zones (a kernel of lab 1 alone) all memory serves all, and nobody
+ * waits.
  */
 typedef uint32_t gfp_t;
 
@@ -213,7 +215,9 @@ void get_zone_stats(int zone_id, zone_stats_t *stats);
 
 /*
  * An address for a frame that may lie outside of the direct map. Nests; kunmap() it as often.
- * kmap() sleeps while all windows are in use.
+ * kmap() sleeps while all windows are in use: from a thread that holds no spin lock, unless the
+ * frame is in the direct map. kunmap() is callable from any context, and panics if the frame
+ * has no window.
  */
 void *kmap(struct page *page);
 void kunmap(struct page *page);

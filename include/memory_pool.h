@@ -6,14 +6,6 @@
 #include <memory_advanced.h>
 #include <types.h>
 
-/* A request that must not wait: from interrupt handlers, or with a lock held. */
-#ifndef GFP_NOWAIT
-#define GFP_NOWAIT (1u << 1)
-#endif
-#ifndef GFP_ATOMIC
-#define GFP_ATOMIC (1u << 2)
-#endif
-
 /*
  * Where the elements of a pool come from and go to. Neither is called with a lock of the pool
  * held. The first gets flags that forbid waiting except in mempool_create() and

@@ -26,13 +26,30 @@ struct reclaimer {
 };
 
 enum {
-	RECLAIM_CACHES, /* free objects and empty slabs: nobody misses them */
-	RECLAIM_POOLS,	/* what pools keep beyond their promise */
+	RECLAIM_POOLS,	/* what pools keep beyond their promise: becomes free objects */
+	RECLAIM_CACHES, /* free objects and empty slabs, addresses that wait to be flushed */
 	RECLAIM_PAGES,	/* pages in use: the page cache, anonymous memory */
 };
 
-/* Add a reclaimer, which stays for ever. */
+/*
+ * Declare a reclaimer, reclaim_function(nr_frames, gfp) as above, that is there from the start:
+ *
+ *	RECLAIMER(caches, reclaim_caches, RECLAIM_CACHES);
+ */
+#define RECLAIMER(ident, reclaim_function, rank_)                                                  \
+	static struct reclaimer ident##_reclaimer = {                                              \
+		.name = #ident,                                                                    \
+		.reclaim = (reclaim_function),                                                     \
+		.rank = (rank_),                                                                   \
+	};                                                                                         \
+	static struct reclaimer *const ident##_reclaimer_entry __section("reclaimers") =           \
+	    &ident##_reclaimer
+
+/* Add one later, which stays for ever. */
 void reclaim_register(struct reclaimer *reclaimer);
+
+/* Register those that were declared. Called once, when there are zones. */
+void reclaim_init(void);
 
 /* Ask for nr_frames frames. Returns how many came back. May sleep. */
 size_t reclaim_frames(size_t nr_frames, gfp_t gfp);

@@ -48,6 +48,7 @@ enum watermark { MARK_MIN, MARK_LOW, MARK_HIGH, NR_MARKS };
 /* page->lent of a block that is with a caller; a block that no list takes differs from all others.
  */
 #define LENT_LARGE 0x40
+#define LENT_RUN   0x80 /* heads a part of a run: see mm/zone_ranges.c */
 
 static inline unsigned
 lent_mark(unsigned order)
@@ -83,6 +84,7 @@ struct zone_events {
 	uint64_t nr_alloc[NR_ORDERS];	 /* (z) blocks given out past the CPUs' lists, by order */
 	uint64_t nr_free[NR_ORDERS];	 /* (z) and taken back */
 	uint64_t nr_exact, frames_exact; /* (z) runs given out that are no blocks */
+	uint64_t nr_exact_free;		 /* (z) and taken back, in so many parts */
 	uint64_t nr_failed;		 /* (z) requests that no zone could serve */
 	uint64_t nr_fallback;		/* (z) blocks given to requests that wanted a higher zone */
 	uint64_t nr_stolen;		/* (z) page blocks that changed their group */
@@ -140,17 +142,20 @@ void node_init(struct node *node, const struct zone_limits *limits, uint8_t *blo
 
 /*
  * Give the frames [first, end), all PAGE_RESERVED, to the zones that they lie in, whose marks
- * are computed anew. At any time.
+ * are computed anew. No other CPU may use the node meanwhile.
  */
 void node_add_range(struct node *node, pfn_t first, pfn_t end);
 
-/* Compute the marks and reserves of all zones, and how long the CPUs' lists may be. */
+/* Compute the marks and reserves of all zones, and how long the CPUs' lists may be. As above. */
 void node_set_marks(struct node *node);
 
 /* Make one request in every fail, chosen by the seed; 0: none. */
 void node_set_faults(struct node *node, uint64_t every, uint64_t seed);
 
-/* alloc_pages(), __free_pages() and the others, of a node. */
+/*
+ * alloc_pages(), __free_pages() and the others, of a node. Of a range, frames that lie in CPUs'
+ * lists are in use: node_drain_lists() first.
+ */
 struct page *node_alloc(struct node *node, gfp_t gfp, unsigned order) __must_check;
 void node_free(struct node *node, struct page *page, unsigned order);
 struct page *node_alloc_exact(struct node *node, gfp_t gfp, size_t nr_frames) __must_check;
@@ -175,8 +180,9 @@ struct gfp_route {
 struct gfp_route gfp_route(gfp_t gfp);
 
 /*
- * Compute the marks of a zone, and what it keeps from requests that prefer a higher one.
- * min: frames, its share of what the node keeps free. Caller holds zone->lock.
+ * Compute the marks of a zone: min as given, its share of what the node keeps free; low a quarter
+ * above, high a half above, rounded down. And its reserves: from requests that prefer a higher
+ * zone, a part of all frames of the zones above it up to that one. Caller holds zone->lock.
  */
 void zone_set_marks_locked(struct zone *zone, size_t min);
 
@@ -225,6 +231,16 @@ zone_account_locked(struct zone *zone, long nr)
 	zone->peak = MAX(zone->peak, zone->nr_managed - free);
 }
 
+#define GFP_NO_WAIT   (GFP_NOWAIT | GFP_ATOMIC)
+#define MAX_ROUNDS    8		    /* of node_make_room() for a request, while it helps */
+#define NOFAIL_NAP_NS NSEC_PER_MSEC /* between the attempts of GFP_NOFAIL */
+
+/* Is this request to fail, for a test? */
+bool injected_failure(struct node *node, gfp_t gfp);
+
+/* A request that prefers this zone got nothing. */
+void zone_count_failure(struct zone *zone);
+
 /*
  * Get frames together that are free but elsewhere, or not free yet: empty all lists, ask for
  * reclaim, compact. Returns whether it is worth trying again. May sleep.
@@ -237,8 +253,9 @@ bool node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsign
 struct page *cpu_list_alloc(struct node *node, size_t group, size_t order) __must_check;
 
 /*
- * Take a batch from the zone, as far as zone_allows() it: one block for the caller, the others
- * for this CPU's list. Returns NULL if not even one may be had. Any context.
+ * Take a batch from the zone, as far as zone_allows() it: one block for the caller, the others,
+ * from the group's own page blocks only, for this CPU's list, as far as its limit allows. Returns
+ * NULL if not even one may be had. Any context.
  */
 struct page *cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_t mark)
     __must_check;

@@ -33,7 +33,6 @@
 #include "x86_64/x86.h"
 
 #define BOOT_BUDGET_NS (10 * NSEC_PER_SEC)
-#define PADDR_LIMIT    (1ul << 46) /* 64 TiB: what the direct map has room for */
 
 static struct memory_map firmware_map; /* normalised, then what is in use is added */
 static struct memory_map memory_map;   /* normalised again */
@@ -57,7 +56,7 @@ read_memory_map(void)
 	struct memory_map_report report;
 	uintptr_t image = (uintptr_t)image_phys_start;
 
-	if (memory_map_normalise(&boot_info.map, &firmware_map, PADDR_LIMIT, &report))
+	if (memory_map_normalise(&boot_info.map, &firmware_map, DIRECT_MAP_SIZE, &report))
 		panic("boot: %s names no usable memory", boot_info.loader);
 	report_map_damage(&report);
 
@@ -70,7 +69,7 @@ read_memory_map(void)
 	}
 	if (firmware_map.nr_dropped > 0)
 		panic("boot: the memory map has too many ranges");
-	if (memory_map_normalise(&firmware_map, &memory_map, PADDR_LIMIT, &report))
+	if (memory_map_normalise(&firmware_map, &memory_map, DIRECT_MAP_SIZE, &report))
 		panic("boot: no usable memory is left beside the kernel");
 }
 

@@ -26,6 +26,7 @@ static struct {
 	struct memory_range range[MEMORY_MAP_MAX]; /* sorted, disjoint: what is left */
 	unsigned nr;
 	uint64_t used; /* bytes taken */
+	paddr_t limit; /* take nothing above; 0: there is none */
 	bool finished;
 } boot;
 
@@ -37,6 +38,12 @@ boot_alloc_init(const struct memory_map *map)
 		if (map->range[i].kind == MEMORY_USABLE)
 			boot.range[boot.nr++] = map->range[i];
 	}
+}
+
+void
+boot_alloc_set_limit(paddr_t limit)
+{
+	boot.limit = limit;
 }
 
 /* Make room behind entry i of the table. Returns false if it is full. */
@@ -87,6 +94,8 @@ boot_alloc_raw(uint64_t size, uint64_t align, paddr_t limit)
 	if (size > UINT64_MAX - PAGE_SIZE)
 		return 0; /* rounding it up would wrap */
 	size = ALIGN_UP(size, PAGE_SIZE);
+	if (boot.limit && (!limit || limit > boot.limit))
+		limit = boot.limit;
 	for (unsigned i = boot.nr; i-- > 0;) {
 		const struct memory_range *range = &boot.range[i];
 		paddr_t end = limit ? MIN(range->end, limit) : range->end;

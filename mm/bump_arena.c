@@ -319,7 +319,7 @@ static const struct pool_kind arena_kind = { "arena", report, check };
 struct bump_arena *
 arena_create(const char *name)
 {
-	struct bump_arena *arena = pool_memory_alloc(sizeof(*arena), GFP_ZERO);
+	struct bump_arena *arena = kmalloc(sizeof(*arena), GFP_ZERO);
 
 	if (!arena)
 		return NULL;
@@ -336,5 +336,5 @@ arena_destroy(struct bump_arena *arena)
 	arena_release_all(arena);
 	if (arena->spare)
 		pool_memory_free(arena->spare, ARENA_CHUNK);
-	pool_memory_free(arena, sizeof(*arena));
+	kfree(arena);
 }

@@ -43,6 +43,10 @@ enum {
 	USE_TAKEN = 0x41,  /* a part of the run that is empty already */
 };
 
+/* How long to wait for another thread that compacts. */
+#define NAP_NS	 (100 * NSEC_PER_USEC)
+#define MAX_NAPS 100
+
 static spinlock_t compact_lock = SPINLOCK_INIT("compact", RANK_MODULE);
 static bool compacting; /* (l) compact_lock */
 
@@ -55,12 +59,24 @@ change_use(struct page *page, uint8_t from, uint8_t to)
 					   __ATOMIC_RELAXED);
 }
 
+static uint8_t
+use_of(const struct page *page)
+{
+	return __atomic_load_n(&page->use, __ATOMIC_ACQUIRE);
+}
+
+static void
+set_use(struct page *page, uint8_t use)
+{
+	__atomic_store_n(&page->use, use, __ATOMIC_RELEASE);
+}
+
 void
 page_set_mover(struct page *page, const struct page_mover *mover)
 {
-	DEBUG_ASSERT(page->lent != 0 && page->use == PAGE_USE_NONE);
+	DEBUG_ASSERT(page->lent != 0 && use_of(page) == PAGE_USE_NONE);
 	page->owner = (uintptr_t)mover;
-	__atomic_store_n(&page->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
+	set_use(page, PAGE_USE_MOVABLE);
 }
 
 bool
@@ -96,7 +112,7 @@ run_cost(struct zone *zone, pfn_t pfn, unsigned order, size_t limit)
 		if (!is_head(page) || page->order > order)
 			return SIZE_MAX;
 		if (page->state == PAGE_ALLOCATED) {
-			if (__atomic_load_n(&page->use, __ATOMIC_RELAXED) != PAGE_USE_MOVABLE)
+			if (use_of(page) != PAGE_USE_MOVABLE)
 				return SIZE_MAX;
 			cost += 1ul << page->order;
 			if (cost >= limit)
@@ -143,7 +159,7 @@ take_free(struct zone *zone, struct page *page)
 
 	ASSERT_EQ(error, 0); /* it is free, and zone->lock is held */
 	zone_account_locked(zone, 1l << order);
-	page->use = USE_TAKEN;
+	set_use(page, USE_TAKEN);
 }
 
 /*
@@ -162,22 +178,24 @@ move_away(struct zone *zone, struct page *from)
 	if (to)
 		zone_account_locked(zone, 1l << order);
 	spin_unlock_irqrestore(&zone->lock, flags);
-	if (!to)
+	if (!to) {
+		set_use(from, PAGE_USE_MOVABLE);
 		return -ENOMEM;
+	}
 
 	to->owner = from->owner;
 	to->lent = from->lent;
-	to->use = USE_MOVING; /* whoever finds the copy now waits until it is one */
+	set_use(to, USE_MOVING); /* whoever finds the copy now waits until it is one */
 	error = mover->move(from, to, order);
 	if (!error) {
 		from->lent = 0;
-		__atomic_store_n(&to->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
-		__atomic_store_n(&from->use, USE_TAKEN, __ATOMIC_RELEASE);
+		set_use(to, PAGE_USE_MOVABLE);
+		set_use(from, USE_TAKEN);
 		return 0;
 	}
 	to->lent = 0;
-	to->use = PAGE_USE_NONE;
-	__atomic_store_n(&from->use, PAGE_USE_MOVABLE, __ATOMIC_RELEASE);
+	set_use(to, PAGE_USE_NONE);
+	set_use(from, PAGE_USE_MOVABLE);
 	flags = spin_lock_irqsave(&zone->lock);
 	zone_account_locked(zone, -(1l << order));
 	zone_give_locked(zone, to, order);
@@ -217,12 +235,12 @@ empty_block(struct zone *zone, pfn_t pfn, pfn_t end)
 	irqflags_t flags;
 	int error;
 
-	if (page->use == USE_TAKEN)
+	if (use_of(page) == USE_TAKEN)
 		return 0;
 	if (!change_use(page, PAGE_USE_MOVABLE, USE_MOVING)) {
 		/* Its owner may just have freed it. */
 		take_free_blocks(zone, pfn, end);
-		return page->use == USE_TAKEN ? 0 : -EBUSY;
+		return use_of(page) == USE_TAKEN ? 0 : -EBUSY;
 	}
 	error = move_away(zone, page);
 	flags = spin_lock_irqsave(&zone->lock);
@@ -242,9 +260,9 @@ give_back(struct zone *zone, pfn_t first, pfn_t end)
 		struct page *page = pfn_to_page(pfn);
 
 		after = after_block(pfn); /* the page is a tail once it is back */
-		if (page->use != USE_TAKEN)
+		if (use_of(page) != USE_TAKEN)
 			continue;
-		page->use = PAGE_USE_NONE;
+		set_use(page, PAGE_USE_NONE);
 		zone_account_locked(zone, -(1l << page->order));
 		zone_give_locked(zone, page, page->order);
 	}
@@ -265,7 +283,7 @@ empty_run(struct zone *zone, pfn_t first, unsigned order)
 	return pfn >= end;
 }
 
-/* Returns false if another thread compacts already. */
+/* Returns false if a thread compacts already. */
 static bool
 set_compacting(bool value)
 {
@@ -277,16 +295,32 @@ set_compacting(bool value)
 	return changed;
 }
 
+/* Is there such a block already? Caller holds zone->lock. */
+static bool
+has_block(struct zone *zone, unsigned order)
+{
+	assert_held(&zone->lock);
+	for (unsigned mobility = 0; mobility < NR_MOBILITIES; mobility++) {
+		if (zone->group[mobility].buddy.nonempty >> order)
+			return true;
+	}
+	return false;
+}
+
 bool
 compact_zone(struct zone *zone, unsigned order)
 {
-	irqflags_t flags;
-	bool made;
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	bool made = has_block(zone, order);
 	pfn_t run;
 
-	if (!set_compacting(true)) {
-		thread_yield(); /* what it makes may do */
-		return false;
+	spin_unlock_irqrestore(&zone->lock, flags);
+	if (made)
+		return true;
+	for (unsigned naps = 0; !set_compacting(true); naps++) {
+		if (naps == MAX_NAPS)
+			return false; /* it may be this thread: a mover that allocates */
+		thread_sleep_ns(NAP_NS);
 	}
 	run = cheapest_run(zone, order);
 	made = run < zone->end && empty_run(zone, run, order);

@@ -43,8 +43,6 @@
 #include <printk.h>
 #include <string.h>
 
-#include "pool_memory.h"
-
 static size_t
 chunk_bytes(const struct fixed_pool *pool)
 {
@@ -383,7 +381,7 @@ static const struct pool_kind fixed_kind = { "fixed", report, check };
 struct fixed_pool *
 fixed_pool_create(const char *name, size_t size)
 {
-	struct fixed_pool *pool = pool_memory_alloc(sizeof(*pool), GFP_KERNEL);
+	struct fixed_pool *pool = kmalloc(sizeof(*pool), GFP_KERNEL);
 
 	if (!pool)
 		return NULL;
@@ -405,6 +403,6 @@ fixed_pool_destroy(struct fixed_pool *pool)
 	}
 	pool_unregister(&pool->entry);
 	fixed_pool_fini(pool);
-	pool_memory_free(pool, sizeof(*pool));
+	kfree(pool);
 	return 0;
 }

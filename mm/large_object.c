@@ -55,12 +55,14 @@
  * LEFT OUT. Growing an object where it lies; alignment to more than a page; large pages.
  */
 #include <arch.h>
+#include <checker.h>
 #include <cmdline.h>
 #include <errno.h>
 #include <large_object.h>
 #include <panic.h>
 #include <printk.h>
 #include <range_tree.h>
+#include <reclaim.h>
 #include <spinlock.h>
 
 #define BLOCK_ORDER   3
@@ -419,6 +421,16 @@ large_flush(void)
 	return after - before;
 }
 
+/* From the allocator of frames, when these are short. */
+static size_t
+reclaim_waiting(size_t nr_frames, gfp_t gfp)
+{
+	(void)nr_frames;
+	(void)gfp;
+	return large_flush();
+}
+RECLAIMER(large, reclaim_waiting, RECLAIM_CACHES);
+
 /* ---- Allocation ------------------------------------------------------------- */
 
 static void
@@ -696,3 +708,4 @@ tree_is_wrong:
 	spin_unlock_irqrestore(&large_lock, flags);
 	return errors;
 }
+MM_CHECKER(large, large_check);

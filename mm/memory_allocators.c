@@ -3,6 +3,7 @@
  * The top of the memory manager: where its layers are wired together, and the only place
  * that knows all of them. Statistics and checks that span layers are here too.
  */
+#include <checker.h>
 #include <memory_advanced.h>
 #include <page_allocator.h>
 #include <page_frame.h>
@@ -33,8 +34,17 @@ get_memory_stats(memory_stats_t *stats)
 	stats->allocation_size_peak = totals.peak * PAGE_SIZE;
 }
 
+/* Set by the linker. Weak: there may be none. */
+extern const struct checker __start_mm_checkers[] __attribute__((weak));
+extern const struct checker __stop_mm_checkers[] __attribute__((weak));
+
 unsigned
 mm_check(void)
 {
-	return page_allocator_check() + slab_check_all();
+	unsigned errors = page_allocator_check();
+	const struct checker *checker;
+
+	for (checker = __start_mm_checkers; checker < __stop_mm_checkers; checker++)
+		errors += checker->check();
+	return errors;
 }

@@ -58,10 +58,10 @@
 #include <errno.h>
 #include <panic.h>
 #include <printk.h>
+#include <reclaim.h>
 #include <string.h>
 
 #include "memory_pool_internal.h"
-#include "pool_memory.h"
 
 #define MEMPOOL_PERIOD	  64  /* frees */
 #define MEMPOOL_MAX_EXTRA 128 /* elements beyond the guarantee */
@@ -225,7 +225,7 @@ mempool_create(int min_nr, mempool_alloc_t *alloc_fn, mempool_free_t *free_fn, v
 		panic("mempool: cannot guarantee %d elements%s", min_nr,
 		      alloc_fn && free_fn ? "" : " without functions that make and free them");
 
-	pool = pool_memory_alloc(sizeof(*pool), GFP_ZERO);
+	pool = kmalloc(sizeof(*pool), GFP_ZERO);
 	if (!pool)
 		goto no_pool;
 	spin_init(&pool->lock, "mempool", RANK_SLAB);
@@ -236,7 +236,7 @@ mempool_create(int min_nr, mempool_alloc_t *alloc_fn, mempool_free_t *free_fn, v
 	pool->pool_data = pool_data;
 	pool->minimum = pool->target = (size_t)min_nr;
 	pool->nr_slots = mempool_limit(pool->minimum);
-	pool->reserve = pool_memory_alloc(pool->nr_slots * sizeof(void *), GFP_KERNEL);
+	pool->reserve = kmalloc(pool->nr_slots * sizeof(void *), GFP_KERNEL);
 	if (!pool->reserve)
 		goto no_reserve;
 	if (POOL_CHECKS && element_set_init(&pool->out) != 0)
@@ -258,9 +258,9 @@ no_element:
 	if (POOL_CHECKS)
 		element_set_fini(&pool->out);
 no_set:
-	pool_memory_free(pool->reserve, pool->nr_slots * sizeof(void *));
+	kfree(pool->reserve);
 no_reserve:
-	pool_memory_free(pool, sizeof(*pool));
+	kfree(pool);
 no_pool:
 	return NULL;
 }
@@ -290,8 +290,8 @@ mempool_destroy(mempool_t *pool)
 	}
 	if (POOL_CHECKS)
 		element_set_fini(&pool->out);
-	pool_memory_free(pool->reserve, pool->nr_slots * sizeof(void *));
-	pool_memory_free(pool, sizeof(*pool));
+	kfree(pool->reserve);
+	kfree(pool);
 }
 
 void *
@@ -372,8 +372,8 @@ mempool_free(void *element, mempool_t *pool)
 static int
 raise_minimum(mempool_t *pool, size_t extra)
 {
-	size_t nr_slots = mempool_limit(pool->minimum + extra), old_slots, got = 0;
-	void **reserve = pool_memory_alloc(nr_slots * sizeof(void *), GFP_KERNEL), **old;
+	size_t nr_slots = mempool_limit(pool->minimum + extra), got = 0;
+	void **reserve = kmalloc(nr_slots * sizeof(void *), GFP_KERNEL), **old;
 	irqflags_t flags;
 
 	if (!reserve)
@@ -389,7 +389,6 @@ raise_minimum(mempool_t *pool, size_t extra)
 	ASSERT_LE(extra + pool->nr, nr_slots);
 	memcpy(reserve + extra, pool->reserve, pool->nr * sizeof(void *));
 	old = pool->reserve;
-	old_slots = pool->nr_slots;
 	pool->reserve = reserve;
 	pool->nr_slots = nr_slots;
 	pool->nr += extra;
@@ -401,13 +400,13 @@ raise_minimum(mempool_t *pool, size_t extra)
 		serve_first_locked(pool, pool->reserve[--pool->nr]);
 	}
 	spin_unlock_irqrestore(&pool->lock, flags);
-	pool_memory_free(old, old_slots * sizeof(void *));
+	kfree(old);
 	return 0;
 
 no_element:
 	while (got > 0)
 		pool->free_fn(reserve[--got], pool->pool_data);
-	pool_memory_free(reserve, nr_slots * sizeof(void *));
+	kfree(reserve);
 no_reserve:
 	return -ENOMEM;
 }
@@ -471,13 +470,14 @@ mempool_set_faults(mempool_t *pool, uint64_t every, uint64_t seed)
 static void *
 alloc_bytes(gfp_t gfp, void *size)
 {
-	return pool_memory_alloc((size_t)size, gfp);
+	return kmalloc((size_t)size, gfp);
 }
 
 static void
 free_bytes(void *element, void *size)
 {
-	pool_memory_free(element, (size_t)size);
+	(void)size;
+	kfree(element);
 }
 
 static void *
@@ -518,3 +518,14 @@ mempool_create_pages(int min_nr, unsigned order)
 	return with_size(mempool_create(min_nr, alloc_block, free_block, (void *)(uintptr_t)order),
 			 PAGE_SIZE << order, true);
 }
+
+/* From the allocator of frames, when these are short. What comes back are free objects first. */
+static size_t
+reclaim_reserves(size_t nr_frames, gfp_t gfp)
+{
+	(void)nr_frames;
+	(void)gfp;
+	(void)mempool_shrink_all();
+	return 0;
+}
+RECLAIMER(pools, reclaim_reserves, RECLAIM_POOLS);

@@ -10,8 +10,10 @@
 #include <boot_allocator.h>
 #include <cmdline.h>
 #include <errno.h>
+#include <high_memory.h>
 #include <page_allocator.h>
 #include <page_frame.h>
+#include <reclaim.h>
 #include <string.h>
 #include <zone.h>
 
@@ -122,6 +124,8 @@ page_allocator_init(pfn_t end)
 	limits.normal_end = MAX(ALIGN_DOWN(limits.normal_end, MAX_ORDER_FRAMES), limits.dma_end);
 	limits.movable = movable_span(end, movable);
 	node_init(&machine, &limits, phys_to_virt(table));
+	reclaim_init();
+	kmap_init();
 	boot_alloc_finish(give);
 	node_set_faults(&machine, fail_every, fail_seed);
 }
@@ -137,10 +141,20 @@ clear_frames(struct page *page, size_t nr_frames)
 	}
 }
 
+/* kmap() may sleep. So who asks for zeroes and cannot gets frames that need none of it. */
+static gfp_t
+without_windows(gfp_t gfp_mask)
+{
+	if (gfp_mask & GFP_DMA || !(gfp_mask & (GFP_NOWAIT | GFP_ATOMIC)) ||
+	    page_frame_end() <= arch_direct_map_end() >> PAGE_SHIFT)
+		return gfp_mask;
+	return gfp_mask & ~GFP_HIGHMEM;
+}
+
 static __attribute__((noinline)) struct page *
 alloc_zeroed(gfp_t gfp_mask, unsigned int order)
 {
-	struct page *page = node_alloc(&machine, gfp_mask, order);
+	struct page *page = node_alloc(&machine, without_windows(gfp_mask), order);
 
 	if (page)
 		clear_frames(page, 1ul << order);
@@ -171,8 +185,11 @@ __free_pages(struct page *page, unsigned int order)
 struct page *
 alloc_pages_exact(gfp_t gfp_mask, size_t nr_frames)
 {
-	struct page *page = node_alloc_exact(&machine, gfp_mask, nr_frames);
+	struct page *page;
 
+	if (gfp_mask & GFP_ZERO)
+		gfp_mask = without_windows(gfp_mask);
+	page = node_alloc_exact(&machine, gfp_mask, nr_frames);
 	if (page && gfp_mask & GFP_ZERO)
 		clear_frames(page, nr_frames);
 	return page;

@@ -17,7 +17,7 @@
  * node_set_marks(); and when memory runs short all of them are emptied.
  *
  * INVARIANTS: a block in a list is PAGE_ALLOCATED, of the list's order, and not lent; it is in
- * the list of the mobility of its page block.
+ * the list of the mobility of its page block. A list never holds more than its limit.
  *
  * LOCKING. A list belongs to its CPU: it is touched with interrupts off, on that CPU only, and
  * needs no lock. To empty the lists of others, each CPU is asked to do so itself.
@@ -90,26 +90,24 @@ struct page *
 cpu_list_refill(struct zone *zone, struct gfp_route route, unsigned order, size_t mark)
 {
 	irqflags_t flags = spin_lock_irqsave(&zone->lock);
-	struct buddy *own = &zone->group[route.mobility].buddy;
 	struct cpu_list *list =
 	    list_of(zone->node, group_number(zone->type, route.mobility), order);
-	unsigned batch = batch_size(zone, route, order, mark, (unsigned)list->limit / 2 + 1);
-	struct page *first = NULL;
-	unsigned nr = 0;
+	/* Somebody may have put blocks on the list meanwhile. */
+	unsigned batch = (unsigned)MIN(list->limit / 2, list->room) + 1;
+	struct page *first = NULL, *page;
+	unsigned nr = 1;
 
-	for (; nr < batch; nr++) {
-		struct page *page = buddy_alloc(own, order);
-
-		if (unlikely(!page))
-			page = zone_take_locked(zone, route.mobility, order);
-		if (!page)
-			break;
-		if (first) /* a borrowed one belongs in the list of its own group */
-			push(list_of(zone->node, page->group, order), page);
-		else
-			first = page;
-	}
+	batch = batch_size(zone, route, order, mark, batch);
+	if (batch > 0)
+		first = zone_take_locked(zone, route.mobility, order);
 	if (first) {
+		/* For those that nobody has asked for yet, nothing is stolen or borrowed. */
+		for (; nr < batch; nr++) {
+			page = buddy_alloc(&zone->group[route.mobility].buddy, order);
+			if (!page)
+				break;
+			push(list, page);
+		}
 		first->lent = (uint8_t)lent_mark(order);
 		list->nr_alloc++;
 		zone->events.nr_refills++;

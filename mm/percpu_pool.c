@@ -46,7 +46,6 @@
 #include <string.h>
 
 #include "fixed_pool.h"
-#include "pool_memory.h"
 
 #define BATCH	   16
 #define CACHE_SIZE (2 * BATCH)
@@ -431,14 +430,14 @@ static const struct pool_kind percpu_kind = { "percpu", report, check };
 struct percpu_pool *
 percpu_pool_create(const char *name, size_t size, size_t limit)
 {
-	struct percpu_pool *pool = pool_memory_alloc(sizeof(*pool), GFP_ZERO);
+	struct percpu_pool *pool = kmalloc(sizeof(*pool), GFP_ZERO);
 
 	if (!pool)
 		return NULL;
 	pool->nr_caches = nr_cpus;
-	pool->cache = pool_memory_alloc(pool->nr_caches * sizeof(*pool->cache), GFP_ZERO);
+	pool->cache = kmalloc(pool->nr_caches * sizeof(*pool->cache), GFP_ZERO);
 	if (!pool->cache) {
-		pool_memory_free(pool, sizeof(*pool));
+		kfree(pool);
 		return NULL;
 	}
 	fixed_pool_init(&pool->backing, size);
@@ -464,7 +463,7 @@ percpu_pool_destroy(struct percpu_pool *pool)
 	pool_unregister(&pool->entry);
 	percpu_pool_drain(pool);
 	fixed_pool_fini(&pool->backing);
-	pool_memory_free(pool->cache, pool->nr_caches * sizeof(*pool->cache));
-	pool_memory_free(pool, sizeof(*pool));
+	kfree(pool->cache);
+	kfree(pool);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * A pool enters the list once it is whole and leaves it before it is torn down; while somebody
  * walks the list, its lock keeps both from happening. A pool's own lock nests inside it.
  */
+#include <checker.h>
 #include <panic.h>
 #include <pool_manager.h>
 #include <printk.h>
@@ -62,3 +63,4 @@ pools_check(void)
 	pool_for_each(check_one, &errors);
 	return errors;
 }
+MM_CHECKER(pools, pools_check);

@@ -4,17 +4,25 @@
  *
  * Reclaiming must not start reclaiming: a thread that frees memory may allocate a little, and
  * if that request fell short and asked again, it would never end. So one thread at a time
- * reclaims; others that are short meanwhile find what it has freed.
+ * reclaims. Others wait for their turn, but not for long: it might be the same thread.
  *
  * LOCKING. reclaim_lock guards the table and who is at work; it is not held while a reclaimer
  * runs. Reclaimers are never removed, so the list may be followed without it.
  */
 #include <reclaim.h>
 #include <spinlock.h>
+#include <thread.h>
+
+#define NAP_NS	 (100 * NSEC_PER_USEC)
+#define MAX_NAPS 100
 
 static spinlock_t reclaim_lock = SPINLOCK_INIT("reclaim", RANK_MODULE);
 static struct list_head reclaimers = LIST_INIT(reclaimers); /* (r) by rising rank */
 static bool busy;					    /* (r) */
+
+/* Set by the linker. Weak: there may be none. */
+extern struct reclaimer *const __start_reclaimers[] __attribute__((weak));
+extern struct reclaimer *const __stop_reclaimers[] __attribute__((weak));
 
 void
 reclaim_register(struct reclaimer *reclaimer)
@@ -28,6 +36,15 @@ reclaim_register(struct reclaimer *reclaimer)
 	}
 	list_add_tail(&reclaimer->link, &next->link);
 	spin_unlock_irqrestore(&reclaim_lock, flags);
+}
+
+void
+reclaim_init(void)
+{
+	list_init(&reclaimers);
+	for (struct reclaimer *const *entry = __start_reclaimers; entry < __stop_reclaimers;
+	     entry++)
+		reclaim_register(*entry);
 }
 
 /* Returns false if somebody else reclaims already. */
@@ -48,8 +65,11 @@ reclaim_frames(size_t nr_frames, gfp_t gfp)
 	struct reclaimer *reclaimer;
 	size_t freed = 0;
 
-	if (!set_busy(true))
-		return 0;
+	for (unsigned naps = 0; !set_busy(true); naps++) {
+		if (naps == MAX_NAPS)
+			return 0;
+		thread_sleep_ns(NAP_NS);
+	}
 	list_for_each_entry (reclaimer, &reclaimers, link) {
 		size_t nr = reclaimer->reclaim(nr_frames - freed, gfp);
 

@@ -36,6 +36,7 @@ static KMEM_CACHE(cache_cache, "kmem_cache", sizeof(struct kmem_cache), 64,
 static KMEM_CACHE(alias_cache, "cache_alias", sizeof(struct cache_alias), 0,
 		  SLAB_NO_MAGAZINES | SLAB_NO_PROTECTION, NULL);
 
+/* From the allocator of frames, when these are short. */
 static size_t
 reclaim_slabs(size_t nr_frames, gfp_t gfp)
 {
@@ -43,11 +44,7 @@ reclaim_slabs(size_t nr_frames, gfp_t gfp)
 	return slab_reclaim(nr_frames);
 }
 
-static struct reclaimer slab_reclaimer = {
-	.name = "slab",
-	.reclaim = reclaim_slabs,
-	.rank = RECLAIM_CACHES,
-};
+RECLAIMER(slab, reclaim_slabs, RECLAIM_CACHES);
 
 /* Be as KMEM_CACHE() left the cache, whatever it holds. */
 static void
@@ -72,8 +69,6 @@ slab_init(void)
 			cache_forget(cache);
 	}
 	list_init(&all_caches);
-	if (!slab_reclaimer.link.next)
-		reclaim_register(&slab_reclaimer);
 	kmalloc_init();
 }
 

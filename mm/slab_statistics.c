@@ -9,6 +9,7 @@
  * CPU, can vouch for.
  */
 #include <arch.h>
+#include <checker.h>
 #include <printk.h>
 #include <slab.h>
 #include <string.h>
@@ -232,3 +233,4 @@ slab_list_in_use(struct kmem_cache *cache, void **objects, unsigned max)
 	spin_unlock_irqrestore(&node->lock, flags);
 	return nr;
 }
+MM_CHECKER(slab, slab_check_all);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the console shows of zones: zoneinfo. */
 #include <console.h>
+#include <high_memory.h>
 #include <printk.h>
 #include <zone.h>
 
@@ -41,6 +42,19 @@ print_zone(const char *name, const zone_stats_t *stats)
 }
 
 static void
+print_windows(void)
+{
+	struct kmap_stats stats;
+
+	kmap_get_stats(&stats);
+	kprintf("kmap: %u of %u windows used, %u kept for reuse\n", stats.used, KMAP_PAGES,
+		stats.released);
+	count("windows opened", stats.nr_mappings);
+	count("flushes", stats.nr_flushes);
+	count("waits for a window", stats.nr_waits);
+}
+
+static void
 zoneinfo(int argc, char **argv)
 {
 	zone_stats_t stats;
@@ -52,5 +66,8 @@ zoneinfo(int argc, char **argv)
 		if (stats.managed_pages > 0)
 			print_zone(zone_labels[zone], &stats);
 	}
+	get_zone_stats(ZONE_HIGH, &stats);
+	if (stats.managed_pages > 0)
+		print_windows();
 }
 CONSOLE_COMMAND(zoneinfo, "zoneinfo", "", "zones: free frames, marks, mobility, events", zoneinfo);

@@ -11,18 +11,45 @@
  *	group        UNMOVABLE   MOVABLE    MOVABLE
  *	taken        |-------|----------|----------|   one buddy_alloc_range() each
  *
- * Such frames are not lent as blocks, so node_free() refuses them: node_free_range() takes
- * them back.
+ * Such frames are marked as lent in a run, not as blocks, so node_free() refuses them, and
+ * node_free_range(), which takes them back, refuses all others.
  */
+#include <arch.h>
 #include <errno.h>
+#include <thread.h>
 #include <zone.h>
 
+/* The frames [first, end) of a page block are given to a caller: mark what they consist of. */
 static void
-account_run(struct zone *zone, size_t nr_frames)
+lend_run(struct zone *zone, pfn_t first, pfn_t end)
 {
-	zone_account_locked(zone, (long)nr_frames);
+	zone_account_locked(zone, (long)(end - first));
 	zone->events.nr_exact++;
-	zone->events.frames_exact += nr_frames;
+	zone->events.frames_exact += end - first;
+	for (pfn_t pfn = first; pfn < end; pfn += 1ul << pfn_to_page(pfn)->order)
+		pfn_to_page(pfn)->lent = LENT_RUN;
+}
+
+/* They come back. Panics if they were given out otherwise, or lie in a CPU's list. */
+static void
+return_run(struct zone *zone, pfn_t first, pfn_t end)
+{
+	struct buddy *buddy = &zone_group_of(zone, first)->buddy;
+
+	for (pfn_t pfn = first, after; pfn < end; pfn = after) {
+		struct page *page = pfn_to_page(pfn);
+		bool head = page->state == PAGE_ALLOCATED;
+
+		after = pfn + (head ? 1ul << page->order : 1);
+		if (head && page->lent != LENT_RUN)
+			panic("zone: frame %#lx, of a block of order %u, was not given out as a "
+			      "part of a run",
+			      (unsigned long)pfn, page->order);
+		page->lent = 0;
+	}
+	buddy_free_range(buddy, first, end); /* checks the rest */
+	zone_account_locked(zone, -(long)(end - first));
+	zone->events.nr_exact_free++;
 }
 
 /* Exactly nr_frames frames, at most a page block, from whichever group has them. */
@@ -36,20 +63,24 @@ take_exact_locked(struct zone *zone, enum mobility mobility, size_t nr_frames)
 	for (unsigned other = 0; !page && other < NR_MOBILITIES; other++)
 		page = buddy_alloc_exact(&zone->group[other].buddy, nr_frames);
 	if (page)
-		account_run(zone, nr_frames);
+		lend_run(zone, page_to_pfn(page), page_to_pfn(page) + nr_frames);
 	return page;
 }
 
-/* From the highest zone that suits the request downwards. */
+/*
+ * From the highest zone that suits the request downwards, as far as its flags go; or, for who
+ * cannot go on without, to the last frame.
+ */
 static struct page *
-try_exact(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order, size_t nr_frames)
+try_exact(struct node *node, gfp_t gfp, struct gfp_route route, size_t nr_frames, bool to_the_last)
 {
 	for (unsigned z = route.zone + 1; z-- > 0;) {
 		struct zone *zone = &node->zone[z];
+		size_t mark = to_the_last ? 0 : zone_mark(zone, gfp, MARK_MIN);
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 		struct page *page = NULL;
 
-		if (zone_allows(zone, order, zone_mark(zone, gfp, MARK_MIN), route.zone))
+		if (zone_allows(zone, 0, mark + nr_frames - 1, to_the_last ? z : route.zone))
 			page = take_exact_locked(zone, route.mobility, nr_frames);
 		spin_unlock_irqrestore(&zone->lock, flags);
 		if (page)
@@ -58,19 +89,50 @@ try_exact(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order, 
 	return NULL;
 }
 
+/* As wait_for_frames() in zone_allocator.c does for blocks. */
+static struct page *
+wait_for_exact(struct node *node, gfp_t gfp, struct gfp_route route, size_t nr_frames)
+{
+	unsigned order = nr_frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(nr_frames - 1);
+	unsigned rounds = gfp & GFP_NORETRY ? 1 : MAX_ROUNDS;
+	bool forever = gfp & GFP_NOFAIL;
+
+	for (unsigned round = 0; forever || round < rounds; round++) {
+		bool progress = node_make_room(node, gfp, route, order);
+		struct page *page = try_exact(node, gfp, route, nr_frames, false);
+
+		if (!page && forever)
+			page = try_exact(node, gfp, route, nr_frames, true);
+		if (page)
+			return page;
+		if (!progress && !forever)
+			break;
+		if (!progress)
+			thread_sleep_ns(NOFAIL_NAP_NS);
+	}
+	return NULL;
+}
+
 struct page *
 node_alloc_exact(struct node *node, gfp_t gfp, size_t nr_frames)
 {
 	struct gfp_route route = gfp_route(gfp);
-	struct page *page;
-	unsigned order;
+	struct page *page = NULL;
 
-	if (nr_frames == 0 || nr_frames > MAX_ORDER_FRAMES)
+	ASSERT(gfp & GFP_NO_WAIT || arch_irqs_enabled());
+	if (nr_frames == 0 || nr_frames > MAX_ORDER_FRAMES) {
+		if (gfp & GFP_NOFAIL)
+			panic("zone: no run has %lu frames, but the request may not fail",
+			      (unsigned long)nr_frames);
 		return NULL;
-	order = nr_frames == 1 ? 0 : 64 - (unsigned)__builtin_clzl(nr_frames - 1);
-	page = try_exact(node, gfp, route, order, nr_frames);
-	if (!page && !(gfp & (GFP_NOWAIT | GFP_ATOMIC)) && node_make_room(node, gfp, route, order))
-		page = try_exact(node, gfp, route, order, nr_frames);
+	}
+	if (!injected_failure(node, gfp)) {
+		page = try_exact(node, gfp, route, nr_frames, false);
+		if (!page && !(gfp & GFP_NO_WAIT))
+			page = wait_for_exact(node, gfp, route, nr_frames);
+	}
+	if (!page)
+		zone_count_failure(&node->zone[route.zone]);
 	return page;
 }
 
@@ -104,8 +166,7 @@ node_free_range(struct node *node, pfn_t first, pfn_t end)
 		ASSERT(zone != NULL);
 		after = part_end(first, end);
 		flags = spin_lock_irqsave(&zone->lock);
-		buddy_free_range(&zone_group_of(zone, first)->buddy, first, after);
-		zone_account_locked(zone, -(long)(after - first));
+		return_run(zone, first, after);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
 }
@@ -125,7 +186,7 @@ node_alloc_range(struct node *node, pfn_t first, pfn_t end)
 
 			error = buddy_alloc_range(&zone_group_of(zone, at)->buddy, at, after);
 			if (!error)
-				account_run(zone, after - at);
+				lend_run(zone, at, after);
 			spin_unlock_irqrestore(&zone->lock, flags);
 		}
 		if (error) {

@@ -77,6 +77,7 @@ zone_get_stats(struct zone *zone, zone_stats_t *stats)
 		stats->frees += events->nr_free[order];
 	}
 	stats->allocations += events->nr_exact;
+	stats->frees += events->nr_exact_free;
 	stats->failures = events->nr_failed;
 	stats->fallbacks = events->nr_fallback;
 	stats->stolen_blocks = events->nr_stolen;

@@ -57,6 +57,14 @@ check_sums(struct zone *zone, unsigned *errors)
 		       (unsigned long)zone->nr_managed, (unsigned long)managed);
 }
 
+/* May the page be marked as it is lent? */
+static bool
+is_lent_head(const struct page *page)
+{
+	return page->state == PAGE_ALLOCATED &&
+	       (page->lent == LENT_RUN || page->lent == lent_mark(page->order));
+}
+
 /* What each frame's page says of the zone and the page block that it lies in. */
 static void
 check_pages(struct zone *zone, unsigned *errors)
@@ -66,15 +74,14 @@ check_pages(struct zone *zone, unsigned *errors)
 	for (; part.first < part.end && part.first < zone->end; part = page_frame_next(part.end)) {
 		for (pfn_t pfn = part.first; pfn < MIN(part.end, zone->end); pfn++) {
 			const struct page *page = pfn_to_page(pfn);
+			size_t block = (pfn - zone->first) >> PAGE_BLOCK_ORDER;
 
 			if (page->state == PAGE_RESERVED)
 				continue;
-			if (page->group !=
-			    group_number(zone->type, zone_group_of(zone, pfn)->buddy.owner))
+			if (page->group != group_number(zone->type, zone->block_mobility[block]))
 				REPORT(errors, "%s: frame %#lx says that it is in group %u\n",
 				       zone->name, (unsigned long)pfn, page->group);
-			if (page->lent &&
-			    (page->state != PAGE_ALLOCATED || page->lent != lent_mark(page->order)))
+			if (page->lent && !is_lent_head(page))
 				REPORT(errors, "frame %#lx is lent, but heads no such block\n",
 				       (unsigned long)pfn);
 		}

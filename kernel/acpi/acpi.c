@@ -157,7 +157,7 @@ map_firmware(paddr_t start, size_t size)
 	uintptr_t first = (uintptr_t)phys_to_virt(start), at = first;
 	unsigned shift;
 
-	if (start >= arch_direct_map_end() || size > arch_direct_map_end() - start)
+	if (start >= DIRECT_MAP_SIZE || size > DIRECT_MAP_SIZE - start)
 		return NULL;
 	while (at < first + size) {
 		if (!kernel_map_lookup(at, &shift))

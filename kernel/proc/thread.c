@@ -67,15 +67,17 @@ thread_main(void)
 struct thread *
 thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
 {
+	/* Also with interrupts off, where nobody may wait for memory. */
+	gfp_t gfp = arch_irqs_enabled() ? GFP_KERNEL : GFP_NOWAIT;
 	struct thread *thread;
 	irqflags_t flags;
 	uintptr_t top;
 
 	ASSERT(cpu == CPU_ANY || (cpu >= 0 && cpu < (int)nr_cpus));
-	thread = kmem_cache_alloc(&thread_cache, GFP_KERNEL);
+	thread = kmem_cache_alloc(&thread_cache, gfp);
 	if (!thread)
 		return NULL;
-	top = kstack_alloc();
+	top = kstack_alloc(gfp);
 	if (!top)
 		goto no_stack;
 	flags = spin_lock_irqsave(&sched_lock);

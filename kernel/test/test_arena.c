@@ -11,6 +11,7 @@
  * pages are PAGE_RESERVED when a case gets it, and test_arena_reset() makes the pages such
  * again, for the kernel's own checks, once nobody wants to look at what the case left.
  */
+#include <arch.h>
 #include <bench.h>
 #include <boot_allocator.h>
 #include <memory_advanced.h>
@@ -24,6 +25,7 @@
 
 static struct frame_range arena;
 static bool borrowed, used;
+static struct page borrowed_head[BENCH_FRAMES / MAX_ORDER_FRAMES]; /* of each largest block */
 
 void
 test_arena_init(void)
@@ -38,17 +40,21 @@ test_arena_init(void)
 		arena = (struct frame_range){ start >> PAGE_SHIFT, (start >> PAGE_SHIFT) + frames };
 }
 
-/* Take frames from the kernel's allocator, from the top down. */
+/* Take frames from the kernel's allocator, from the top of what the direct map reaches down. */
 static void
 borrow(size_t frames)
 {
-	pfn_t end = page_frame_end();
+	pfn_t end = MIN(page_frame_end(), arch_direct_map_end() >> PAGE_SHIFT);
+
+	end = ALIGN_DOWN(end, MAX_ORDER_FRAMES);
 
 	for (; end >= frames; end -= MAX_ORDER_FRAMES) {
 		if (alloc_contig_range(end - frames, end) != 0)
 			continue;
 		arena = (struct frame_range){ end - frames, end };
 		borrowed = true;
+		for (size_t i = 0; i < frames / MAX_ORDER_FRAMES; i++)
+			borrowed_head[i] = *pfn_to_page(arena.first + i * MAX_ORDER_FRAMES);
 		return;
 	}
 }
@@ -87,10 +93,14 @@ test_arena_reset(void)
 		return;
 	/* Give the frames back as the blocks that they were given out as. */
 	for (pfn_t pfn = arena.first; pfn < arena.end; pfn++) {
-		bool head = IS_ALIGNED(pfn, MAX_ORDER_FRAMES);
+		const struct page *head = &borrowed_head[(pfn - arena.first) / MAX_ORDER_FRAMES];
 
-		pfn_to_page(pfn)->state = head ? PAGE_ALLOCATED : PAGE_TAIL;
-		pfn_to_page(pfn)->order = head ? MAX_ORDER : 0;
+		if (IS_ALIGNED(pfn, MAX_ORDER_FRAMES)) {
+			*pfn_to_page(pfn) = *head;
+			continue;
+		}
+		pfn_to_page(pfn)->state = PAGE_TAIL;
+		pfn_to_page(pfn)->group = head->group;
 	}
 	free_contig_range(arena.first, arena.end);
 	arena = (struct frame_range){ 0, 0 };

@@ -21,6 +21,11 @@
  * there faults rather than reach a device. It uses the largest pages that fit: a large
  * machine costs one entry a GiB where the processor has 1 GiB pages, else one per 2 MiB.
  *
+ * mm.directmap=SIZE lets it end early, as on machines with more memory than addresses: frames
+ * from there on are not mapped at all, and are reached through kmap(). What the firmware keeps
+ * for itself is mapped as ever. Boot needs memory that is mapped, so the boot allocator is
+ * told to stay below.
+ *
  * Tables come from the boot allocator and are never freed. After boot no table is added here:
  * the areas that change later (stacks, device registers, kmap, the identity page that APs start
  * on) got theirs at boot. Only vm_area.c adds some, below the entries made here for it.
@@ -29,8 +34,10 @@
  */
 #include <arch.h>
 #include <boot_allocator.h>
+#include <cmdline.h>
 #include <page.h>
 #include <panic.h>
+#include <printk.h>
 #include <spinlock.h>
 
 #include "pte.h"
@@ -42,9 +49,14 @@
 uint64_t kernel_cr3;
 
 static uint64_t *pml4;			      /* (c) */
-static paddr_t direct_map_end = BOOT_MAP_END; /* (c) */
+static paddr_t direct_map_end = BOOT_MAP_END; /* (c) nothing is mapped from here on */
+static paddr_t usable_end;		      /* (c) nor memory for use from here on */
 static paddr_t tables_limit = BOOT_MAP_END;   /* new tables must be reachable: below */
 static uint64_t flag_nx;		      /* (c) PTE_NX where the processor has it */
+
+static uint64_t directmap_size;
+TUNABLE(directmap_size, "mm.directmap", MiB(32), UINT64_MAX,
+	"bytes of memory in the kernel's direct map, the others are high memory; 0: all");
 
 static spinlock_t mmio_lock = SPINLOCK_INIT("mmio", RANK_MODULE);
 static uint64_t mmio_used; /* (l) mmio_lock: bytes of the window */
@@ -149,6 +161,58 @@ direct_map_add(paddr_t start, paddr_t end, uint64_t flags)
 	direct_map_end = MAX(direct_map_end, end);
 }
 
+/* Is that enough memory below limit for what boot needs: pages of all frames, stacks, tables? */
+static bool
+is_enough_below(const struct memory_map *map, paddr_t limit)
+{
+	uint64_t below = 0, all = 0;
+
+	for (unsigned i = 0; i < map->nr; i++) {
+		const struct memory_range *range = &map->range[i];
+
+		if (range->kind != MEMORY_USABLE)
+			continue;
+		all += range->end - range->start;
+		below += MIN(range->end, MAX(limit, range->start)) - range->start;
+	}
+	return below >= MiB(16) + all / 64;
+}
+
+/* The end of usable memory. */
+static paddr_t
+memory_end(const struct memory_map *map)
+{
+	paddr_t end = 0;
+
+	for (unsigned i = 0; i < map->nr; i++) {
+		if (map->range[i].kind == MEMORY_USABLE)
+			end = map->range[i].end;
+	}
+	return end;
+}
+
+/* Decide where usable memory ends for the direct map: at mm.directmap= if that makes sense. */
+static void
+choose_usable_end(const struct memory_map *map)
+{
+	const uint64_t block = MAX_ORDER_FRAMES << PAGE_SHIFT;
+	paddr_t end = memory_end(map), limit = ALIGN_DOWN(directmap_size, block);
+
+	usable_end = ALIGN_UP(end, block);
+	if (directmap_size == 0)
+		return;
+	if (limit >= end || !is_enough_below(map, limit)) {
+		kprintf("cmdline: mm.directmap=%lu: memory ends at %lu, and boot needs %s: "
+			"ignored\n",
+			(unsigned long)directmap_size, (unsigned long)end,
+			limit >= end ? "less" : "more");
+		directmap_size = 0;
+		return;
+	}
+	usable_end = limit;
+	boot_alloc_set_limit(limit);
+}
+
 /* What the direct map grants for a kind of memory at start; 0 if it is left out. */
 static uint64_t
 direct_map_flags(const struct memory_range *range)
@@ -174,15 +238,18 @@ map_direct(const struct memory_map *map)
 	for (unsigned i = 0; i < map->nr; i++) {
 		const struct memory_range *range = &map->range[i];
 		uint64_t range_flags = direct_map_flags(range);
+		paddr_t range_end = range->end;
 
-		if (!range_flags || range->end <= end)
+		if (range->kind == MEMORY_USABLE)
+			range_end = MIN(range_end, usable_end);
+		if (!range_flags || range_end <= MAX(end, range->start))
 			continue;
 		if (range->start > end || range_flags != flags) {
 			direct_map_add(start, end, flags);
 			start = MAX(range->start, end);
 			flags = range_flags;
 		}
-		end = range->end;
+		end = range_end;
 	}
 	direct_map_add(start, end, flags);
 }
@@ -210,6 +277,7 @@ void
 kernel_map_init(const struct memory_map *map)
 {
 	flag_nx = cpu_has(CPU_NX) ? PTE_NX : 0;
+	choose_usable_end(map);
 	kernel_cr3 = new_table();
 	pml4 = phys_to_virt(kernel_cr3);
 
@@ -233,7 +301,7 @@ kernel_map_init(const struct memory_map *map)
 paddr_t
 arch_direct_map_end(void)
 {
-	return direct_map_end;
+	return usable_end;
 }
 
 uint64_t

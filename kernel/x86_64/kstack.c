@@ -106,16 +106,15 @@ stack_unmap(uintptr_t page)
 	return pfn_to_page(pfn);
 }
 
-/* Callable from any thread. */
 uintptr_t
-kstack_alloc(void)
+kstack_alloc(gfp_t gfp)
 {
 	uintptr_t slot = slot_take(), page;
 
 	if (!slot)
 		return 0;
 	for (page = slot + PAGE_SIZE; page < slot + KSTACK_SLOT; page += PAGE_SIZE) {
-		struct page *frame = alloc_pages(GFP_KERNEL, 0);
+		struct page *frame = alloc_pages(gfp, 0);
 
 		if (!frame)
 			goto no_frame;

@@ -11,9 +11,11 @@ from kernel import (
     Memory,
     borrowed_by_test,
     follow_list,
+    has_zones,
     plural,
     test_remark,
 )
+from node import Node
 
 _BLOCKS_SHOWN = 4
 
@@ -62,11 +64,12 @@ class IkosBuddy(gdb.Command):
 
     ikos-buddy [EXPR]
 
-    EXPR is a struct buddy or a pointer to one; without it, the kernel's own, mm_frames.
-    For each order: nr_free as counted by the kernel, the blocks that are on the list, the
-    two measures of fragmentation (see mm/buddy_statistics.c), and the first frames of the
-    list. A list that is damaged is followed as far as it goes. The allocator of a running
-    case of lab 1 is the_lab.buddy.
+    EXPR is a struct buddy or a pointer to one; without it, those of the machine's memory: one
+    in a kernel of lab 1, from lab 2 on one for each group of page blocks. For each order:
+    nr_free as counted by the kernel, the blocks that are on the list, the two measures of
+    fragmentation (see mm/buddy_statistics.c), and the first frames of the list. A list that is
+    damaged is followed as far as it goes. The allocator of a running case of lab 1 is
+    the_lab.buddy.
     """
 
     def __init__(self) -> None:
@@ -74,7 +77,17 @@ class IkosBuddy(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         frames = Frames(Memory())
-        buddy = Buddy(argument)
+        if argument.strip():
+            self._show(Buddy(argument), frames)
+        elif not has_zones():
+            self._show(Buddy("mm_frames"), frames)
+        else:
+            for zone in Node().zones:
+                for buddy in zone.groups:
+                    if buddy.frames_managed:
+                        self._show(buddy, frames)
+
+    def _show(self, buddy: Buddy, frames: Frames) -> None:
         lists = [read_free_list(buddy, frames, order) for order in range(frames.max_order + 1)]
         print(
             f'{buddy.expression}: "{buddy.name}", frames [{buddy.first:#x}, {buddy.end:#x}):'
@@ -94,7 +107,7 @@ class IkosBuddy(gdb.Command):
                 print(f"free list {order} is {found.broken}")
         if remark := buddy.lock_remark():
             print(remark)
-        if arena := borrowed_by_test(buddy):
+        if arena := borrowed_by_test(buddy.first, buddy.end):
             print(test_remark(arena))
 
     @staticmethod

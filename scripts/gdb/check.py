@@ -1,219 +1,86 @@
 # SPDX-License-Identifier: MIT
-"""ikos-check: the rules of mm/memory_validator.c, recomputed from outside.
+"""ikos-check: every contradiction in what the kernel says about its frames.
 
-The truth is what the frames say one by one. From it follows how many blocks of each order are
-free, which is compared with the free lists and with every counter. No code of the guest runs,
-so this also works after a panic, with a lock held, or in the middle of an operation.
+The rules are in census.py and zone_check.py. No code of the guest runs, so this also works
+after a panic, with a lock held, or in the middle of an operation.
 """
 
-from collections.abc import Iterator
-
 import gdb
-from kernel import Buddy, Frames, Memory, borrowed_by_test, plural, test_remark
+from census import Census, Check
+from kernel import (
+    Buddy,
+    Frames,
+    Memory,
+    has_zones,
+    lock_remark,
+    plural,
+    structure,
+    test_remark,
+    type_name,
+)
+from node import Node
+from zone_check import ZoneCheck
 
 _MAX_SHOWN = 20
 
 
-class Census:
-    """A walk over the frames of an allocator: what is free, and what cannot be."""
-
-    def __init__(self, frames: Frames, parts: list[tuple[int, int]]) -> None:
-        self._frames = frames
-        self.errors: list[str] = []
-        self.free_blocks = [0] * (frames.max_order + 1)
-        self.frames_free = 0
-        self.frames_allocated = 0
-        self.frames_reserved = 0
-        for first, end in parts:
-            self._walk(first, end)
-
-    def _walk(self, first: int, end: int) -> None:
-        frames, states = self._frames, self._frames.states(first, end)
-        i = 0
-        while i < len(states):
-            if states[i] in (frames.free, frames.allocated):
-                i += self._block(first, states, i)
-                continue
-            end = i + 1
-            while end < len(states) and states[end] == states[i]:
-                end += 1
-            if states[i] == frames.reserved:
-                self.frames_reserved += end - i
-            else:
-                self._outside(first + i, first + end, frames.state_name(states[i]))
-            i = end
-
-    def _outside(self, pfn: int, end: int, state: str) -> None:
-        """One contradiction for a run of frames: it has one cause."""
-        if end - pfn == 1:
-            self.errors.append(f"frame {pfn:#x} is {state} outside any block")
-        else:
-            self.errors.append(f"frames [{pfn:#x}, {end:#x}) are {state} outside any block")
-
-    def _block(self, first: int, states: bytes, i: int) -> int:
-        """Check the block that begins at states[i]. Returns the frames to step over."""
-        frames, pfn = self._frames, first + i
-        order = frames.order(pfn)
-        if order > frames.max_order:
-            self.errors.append(f"frame {pfn:#x} heads a block of order {order}")
-            return 1
-        size = 1 << order
-        if pfn % size or i + size > len(states):
-            self.errors.append(
-                f"frame {pfn:#x} heads a block of order {order} that cannot lie there"
-            )
-            return 1
-        for k in range(i + 1, i + size):
-            if states[k] != frames.tail:
-                self.errors.append(
-                    f"frame {first + k:#x} is {frames.state_name(states[k])}"
-                    f" inside the block {pfn:#x} of order {order}"
-                )
-                return k - i
-        if states[i] == frames.allocated:
-            self.frames_allocated += size
-            return size
-        self.frames_free += size
-        self.free_blocks[order] += 1
-        self._check_buddy(pfn, order)
-        return size
-
-    def _check_buddy(self, pfn: int, order: int) -> None:
-        frames, other = self._frames, pfn ^ 1 << order
-        if order == frames.max_order or other < pfn or not frames.is_present(other):
-            return
-        if frames.state(other) == frames.free and frames.order(other) == order:
-            self.errors.append(f"buddies {pfn:#x} and {other:#x} of order {order} are both free")
+def show_counts(name: str, census: Census, left_out: tuple[int, int] | None) -> None:
+    """The beginning of it."""
+    print(
+        f"{name}: {census.frames_free} frames free,"
+        f" {census.frames_allocated} allocated, {census.frames_reserved} reserved"
+    )
+    if left_out:
+        print(f"  {test_remark(left_out)}")
 
 
-class Check:
-    """All contradictions of one allocator."""
-
-    def __init__(self, buddy: Buddy, frames: Frames) -> None:
-        self._buddy = buddy
-        self._frames = frames
-        self.left_out = borrowed_by_test(buddy)
-        self.census = Census(frames, list(self._parts()))
-        self.errors = self.census.errors
-        for order in range(frames.max_order + 1):
-            self._check_list(order)
-        self._check_totals()
-
-    def _parts(self) -> Iterator[tuple[int, int]]:
-        """The frames to walk: the allocator's, without those that a test has borrowed."""
-        for first, end in self._frames.within(self._buddy.first, self._buddy.end):
-            if self.left_out and first <= self.left_out[0] < end:
-                yield from ((first, self.left_out[0]), (self.left_out[1], end))
-            else:
-                yield first, end
-
-    def _is_ours(self, pfn: int | None) -> bool:
-        return pfn is not None and self._buddy.first <= pfn < self._buddy.end
-
-    def _check_list(self, order: int) -> None:
-        free = self.census.free_blocks[order]
-        length = self._walk_list(order)
-        if length is not None and length != free:
-            word = "fewer" if length < free else "more"
-            self.errors.append(
-                f"free list {order} holds {word} blocks than the {free} that are free"
-            )
-        if self._buddy.nr_free(order) != free:
-            self.errors.append(
-                f"nr_free of order {order} says {self._buddy.nr_free(order)},"
-                f" but {plural(free, 'block')} of it are free"
-            )
-        if bool(self._buddy.nonempty >> order & 1) != bool(free):
-            self.errors.append(
-                f"bit {order} of nonempty ({self._buddy.nonempty:#x}) is wrong:"
-                f" {plural(free, 'block')} are free"
-            )
-
-    def _walk_list(self, order: int) -> int | None:
-        """The length of a free list, one more than there are free blocks at most, or None."""
-        frames, memory = self._frames, self._frames.memory
-        head = self._buddy.list_head(order)
-        before, link, length = head, memory.word(head), 0
-        while link != head:
-            pfn = frames.pfn_of_link(link)
-            if not self._is_ours(pfn):
-                after = "its head" if before == head else f"frame {frames.pfn_of_link(before):#x}"
-                self.errors.append(
-                    f"free list {order}: the next of {after} is {link:#x}, which is no page"
-                )
-                return None
-            if memory.word(link + 8) != before:
-                self.errors.append(
-                    f"free list {order}: the prev of frame {pfn:#x} is {memory.word(link + 8):#x},"
-                    f" but it comes after {before:#x}"
-                )
-                return None
-            state, block_order = frames.state(pfn), frames.order(pfn)
-            if state != frames.free or block_order != order:
-                self.errors.append(
-                    f"free list {order} holds frame {pfn:#x}, {frames.state_name(state)}"
-                    f" of order {block_order}"
-                )
-            length += 1
-            if length > self.census.free_blocks[order]:
-                return length
-            before, link = link, memory.word(link)
-        if memory.word(head + 8) != before:
-            self.errors.append(f"free list {order} does not end where its head says")
-        return length
-
-    def _check_totals(self) -> None:
-        buddy, census = self._buddy, self.census
-        if buddy.nonempty >> self._frames.max_order + 1:
-            self.errors.append(
-                f"nonempty ({buddy.nonempty:#x}) has bits beyond order {self._frames.max_order}"
-            )
-        if buddy.frames_free != census.frames_free:
-            self.errors.append(
-                f"frames_free says {buddy.frames_free}, but {census.frames_free} frames are free"
-            )
-        used = census.frames_free + census.frames_allocated
-        if buddy.frames_managed != used:
-            self.errors.append(
-                f"frames_managed says {buddy.frames_managed}, but {used} are free or allocated"
-            )
+def show_errors(errors: list[str], remark: str | None) -> None:
+    """The end of what a command says about one allocator or zone."""
+    for error in errors[:_MAX_SHOWN]:
+        print(f"  {error}")
+    if len(errors) > _MAX_SHOWN:
+        print(f"  and {len(errors) - _MAX_SHOWN} more")
+    if not errors:
+        print("  no contradiction")
+        return
+    print(f"{plural(len(errors), 'contradiction')}")
+    if remark:
+        print(f"  {remark}")
 
 
 class IkosCheck(gdb.Command):
-    """Recompute the state of a buddy allocator and name every contradiction.
+    """Recompute the state of an allocator of frames and name every contradiction.
 
     ikos-check [EXPR]
 
-    EXPR is a struct buddy or a pointer to one; without it, the kernel's own, mm_frames.
-    The rules are those of buddy_check() (mm/memory_validator.c), but they are applied from
-    outside: nothing runs in the kernel, so this works after a panic or inside an operation.
-    The allocator of a running case of lab 1 is the_lab.buddy.
+    EXPR is a struct buddy, node or zone, or a pointer to one; without it, all of the machine's
+    memory. The rules are those of buddy_check() (mm/memory_validator.c) and, for zones, of
+    zone_check() (mm/zone_validator.c), but they are applied from outside: nothing runs in the
+    kernel, so this works after a panic or inside an operation. The allocator of a running case
+    is the_lab.buddy in lab 1, &the_lab2.node in lab 2.
     """
 
     def __init__(self) -> None:
         super().__init__("ikos-check", gdb.COMMAND_USER, gdb.COMPLETE_EXPRESSION)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        memory = Memory()
-        buddy = Buddy(argument)
-        check = Check(buddy, Frames(memory))
-        census = check.census
-        print(
-            f"{buddy.expression}: {census.frames_free} frames free,"
-            f" {census.frames_allocated} allocated, {census.frames_reserved} reserved"
-        )
-        if check.left_out:
-            print(f"  {test_remark(check.left_out)}")
-        for error in check.errors[:_MAX_SHOWN]:
-            print(f"  {error}")
-        if len(check.errors) > _MAX_SHOWN:
-            print(f"  and {len(check.errors) - _MAX_SHOWN} more")
-        if not check.errors:
-            print("  no contradiction")
-        else:
-            print(f"{plural(len(check.errors), 'contradiction')}")
-            if remark := buddy.lock_remark():
-                print(f"  {remark}")
+        frames = Frames(Memory())
+        expression = argument.strip() or ("machine" if has_zones() else "mm_frames")
+        value = structure(expression, "struct buddy", "struct node", "struct zone")
+        if type_name(value) == "struct buddy":
+            self._check_buddy(Buddy(expression), frames)
+            return
+        node = Node(expression)
+        for zone in node.zones:
+            check = ZoneCheck(node, zone, frames)
+            show_counts(f'{zone.expression} "{zone.name}"', check.total, check.left_out)
+            show_errors(check.errors, lock_remark(zone.value["lock"]))
+
+    @staticmethod
+    def _check_buddy(buddy: Buddy, frames: Frames) -> None:
+        check = Check(buddy, frames)
+        show_counts(buddy.expression, check.census, check.left_out)
+        show_errors(check.errors, buddy.lock_remark())
 
 
 IkosCheck()

@@ -123,7 +123,7 @@ class IkosWhoWrote(gdb.Command):
 
     ikos-who-wrote EXPR
 
-    EXPR is anything that lies in memory (mm_frames.nonempty, $page(0x5810)->link.next), or an
+    EXPR is anything that lies in memory (the_lab.buddy.nonempty, $page(0x5810)->link.next), or an
     address, which stands for the 8 bytes there. The machine goes back to just before the
     instruction that wrote: the old value is still there, "stepi" makes the write, and
     ikos-who-wrote again finds the write before it. A write through the direct map is found

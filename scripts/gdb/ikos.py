@@ -14,7 +14,8 @@ import gdb
 
 _HERE = Path(__file__).resolve().parent
 _COMMANDS = (
-    "ikos-buddy", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads", "ikos-who-wrote",
+    "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
+    "ikos-slabs", "ikos-object", "ikos-who-wrote",
 )  # fmt: skip
 
 
@@ -29,13 +30,14 @@ class Ikos(gdb.Command):
             text = gdb.execute(f"help {name}", to_string=True).splitlines()
             usage = next(line.strip() for line in text if line.strip().startswith(name))
             print(f"{usage:<32} {text[0]}")
-        print('"help NAME" explains one. print knows page, buddy, thread, list_head and spinlock.')
+        print('"help NAME" explains one. print knows page, buddy, zone, thread, list_head, ...')
 
 
 def _settings() -> None:
     gdb.execute(f"directory {_HERE.parent.parent}", to_string=True)
     gdb.execute("set pagination off")  # it would stop a session's beginning, too
     gdb.execute("set print pretty on")
+    gdb.execute("set max-value-size unlimited")  # a struct node has the lists of all CPUs
     gdb.execute("set breakpoint pending off")  # nothing is loaded later
     try:
         gdb.execute("set debuginfod enabled off")  # nobody serves a student's own kernel
@@ -52,8 +54,10 @@ import history  # noqa: E402, F401
 import page  # noqa: E402, F401
 import printers  # noqa: E402, F401
 import session  # noqa: E402, F401
+import slab  # noqa: E402, F401
 import threads  # noqa: E402, F401
 import unwind  # noqa: E402, F401
+import zones  # noqa: E402, F401
 
 _settings()
 Ikos()

@@ -21,7 +21,7 @@ PAGE_SIZE = 4096
 _ADDRESS_MASK = (1 << 64) - 1
 
 # Said where an address is not mapped, which at the start of the machine is no fault.
-_TOO_EARLY = ". Has the kernel come far enough? Try: tbreak ktest_run_cmdline, continue"
+TOO_EARLY = ". Has the kernel come far enough? Try: tbreak ktest_run_cmdline, continue"
 
 # What may be in a list before it counts as endless.
 LIST_LIMIT = 1 << 22
@@ -40,16 +40,54 @@ def fetched(value: gdb.Value, what: str) -> gdb.Value:
     try:
         value.fetch_lazy()
     except gdb.error as error:
-        raise gdb.GdbError(f"{what}: {error}{_TOO_EARLY}") from None
+        raise gdb.GdbError(f"{what}: {error}{TOO_EARLY}") from None
     return value
 
 
-def variable(file: str, name: str) -> gdb.Value:
-    """A static variable of a file. (Compilers name files in different ways.)"""
+def find_variable(file: str, name: str) -> gdb.Value | None:
+    """A static variable of a file, if it has one. (Compilers name files in different ways.)"""
     for symbol in gdb.lookup_static_symbols(name):
         if f"/{symbol.symtab.filename}".endswith(f"/{file}"):
-            return fetched(symbol.value(), name)
-    raise gdb.GdbError(f"{file} has no variable {name}: is this a kernel of another version?")
+            return symbol.value()
+    return None
+
+
+def variable(file: str, name: str) -> gdb.Value:
+    """A static variable that a file must have."""
+    value = find_variable(file, name)
+    if value is None:
+        raise gdb.GdbError(f"{file} has no variable {name}: is this a kernel of another version?")
+    return fetched(value, name)
+
+
+def structure(expression: str, *names: str) -> gdb.Value:
+    """The structure that an expression is, or points to. It must be one of these."""
+    value = evaluate(expression)
+    if value.is_optimized_out:
+        raise gdb.GdbError(f"{expression} is optimized out here: try up, or another name for it")
+    if value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR:
+        value = value.dereference()
+    if type_name(value) not in names:
+        raise gdb.GdbError(f"{expression} is a {value.type}, not a {' or a '.join(names)}")
+    return fetched(value, expression)
+
+
+def type_name(value: gdb.Value) -> str:
+    return str(value.type.strip_typedefs().unqualified())
+
+
+def has_zones() -> bool:
+    """Is this a kernel of lab 2 or later? Then its frames are those of the node "machine"."""
+    return find_variable("mm/node_allocator.c", "machine") is not None
+
+
+def lock_remark(lock: gdb.Value) -> str | None:
+    """Said beside what may be the middle of an operation."""
+    if int(lock["next"]) == int(lock["serving"]):
+        return None
+    holder = int(lock["holder"])
+    who = f"CPU {holder - 1} holds" if holder else "somebody holds"
+    return f"{who} its lock: this is the middle of an operation, which may explain it"
 
 
 def source_line(found: gdb.Symtab_and_line) -> str:
@@ -101,7 +139,7 @@ class Memory:
             try:
                 self._chunks[base] = bytes(self._inferior.read_memory(base, PAGE_SIZE))
             except gdb.MemoryError:
-                text = f"address {base:#x} is not mapped on this CPU{_TOO_EARLY}"
+                text = f"address {base:#x} is not mapped on this CPU{TOO_EARLY}"
                 raise gdb.GdbError(text) from None
         return self._chunks[base]
 
@@ -124,9 +162,9 @@ class Frames:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.page_size = gdb.lookup_type("struct page").sizeof
-        self._state_at = offset_of("struct page", "state")
-        self._order_at = offset_of("struct page", "order")
-        self._link_at = offset_of("struct page", "link")
+        self._offsets = {
+            field.name: field.bitpos // 8 for field in gdb.lookup_type("struct page").fields()
+        }
         numbers = enumerators("enum page_state")
         self.reserved, self.tail, self.free, self.allocated = (numbers[s] for s in self.STATES)
         self._names = {
@@ -141,7 +179,7 @@ class Frames:
         table = variable("mm/page_frame.c", "present")
         ranges = [table["range"][i] for i in range(int(table["nr"]))]
         if not ranges:
-            raise gdb.GdbError(f"there are no pages yet{_TOO_EARLY}")
+            raise gdb.GdbError(f"there are no pages yet{TOO_EARLY}")
         return [(int(part["first"]), int(part["end"])) for part in ranges]
 
     @property
@@ -167,18 +205,26 @@ class Frames:
 
     def pfn_of_link(self, address: int) -> int | None:
         """Of the page whose member link is at an address."""
-        return self.pfn_of_page(address - self._link_at)
+        return self.pfn_of_page(address - self._offsets["link"])
 
     def state(self, pfn: int) -> int:
-        return self.memory.read(self.page_address(pfn) + self._state_at, 1)[0]
+        return self.member("state", pfn)
 
     def order(self, pfn: int) -> int:
-        return self.memory.read(self.page_address(pfn) + self._order_at, 1)[0]
+        return self.member("order", pfn)
 
     def states(self, first: int, end: int) -> bytes:
         """The states of the frames [first, end), one byte each."""
+        return self.members("state", first, end)
+
+    def members(self, name: str, first: int, end: int) -> bytes:
+        """A member of one byte of the pages of the frames [first, end)."""
         size = (end - first) * self.page_size
-        return self.memory.read(self.page_address(first), size)[self._state_at :: self.page_size]
+        at = self._offsets[name]
+        return self.memory.read(self.page_address(first), size)[at :: self.page_size]
+
+    def member(self, name: str, pfn: int) -> int:
+        return self.members(name, pfn, pfn + 1)[0]
 
     def state_name(self, state: int) -> str:
         return self._names.get(state, f"impossible ({state})")
@@ -222,22 +268,15 @@ def follow_list(memory: Memory, head: int, limit: int = LIST_LIMIT) -> Iterator[
 class Buddy:
     """A struct buddy, by an expression for it or for a pointer to it."""
 
-    DEFAULT = "mm_frames"
-
-    def __init__(self, expression: str) -> None:
-        self.expression = expression.strip() or self.DEFAULT
-        value = evaluate(self.expression)
-        if value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR:
-            value = value.dereference()
-        if str(value.type.strip_typedefs().unqualified()) != "struct buddy":
-            raise gdb.GdbError(f"{self.expression} is a {value.type}, not a struct buddy")
-        self.value = fetched(value, self.expression)
-        self.frames_free = int(value["frames_free"])
-        self.frames_managed = int(value["frames_managed"])
-        self.nonempty = int(value["nonempty"])
-        self.first, self.end = int(value["first"]), int(value["end"])
-        if self.end == 0:
-            raise gdb.GdbError(f"{self.expression} has not been set up yet{_TOO_EARLY}")
+    def __init__(self, expression: str, value: gdb.Value | None = None) -> None:
+        self.expression = expression.strip()
+        self.value = structure(self.expression, "struct buddy") if value is None else value
+        self.frames_free = int(self.value["frames_free"])
+        self.frames_managed = int(self.value["frames_managed"])
+        self.nonempty = int(self.value["nonempty"])
+        self.first, self.end = int(self.value["first"]), int(self.value["end"])
+        if int(self.value["area"][0]["list"]["next"]) == 0:
+            raise gdb.GdbError(f"{self.expression} has not been set up yet{TOO_EARLY}")
 
     @property
     def name(self) -> str:
@@ -253,20 +292,33 @@ class Buddy:
         return address_of(self.value["area"][order]["list"].address)
 
     def lock_remark(self) -> str | None:
-        """Said beside what may be the middle of an operation."""
-        lock = self.value["lock"]
-        if int(lock["next"]) == int(lock["serving"]):
-            return None
-        holder = int(lock["holder"])
-        who = f"CPU {holder - 1} holds" if holder else "somebody holds"
-        return f"{who} its lock: this is the middle of an operation, which may explain it"
+        return lock_remark(self.value["lock"])
+
+    def own(self, frames: Frames, first: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of [first, end) that are not another allocator's, of those in its span."""
+        owners = address_of(self.value["block_owner"])
+        if not owners:
+            yield first, end
+            return
+        own, size = int(self.value["owner"]), 1 << frames.max_order
+        begin = None
+        for at in range(first // size * size, end, size):
+            ours = frames.memory.read(owners + (at - self.first) // size, 1)[0] == own
+            if ours and begin is None:
+                begin = max(at, first)
+            elif not ours and begin is not None:
+                yield begin, at
+                begin = None
+        if begin is not None:
+            yield begin, end
 
 
-def borrowed_by_test(buddy: Buddy) -> tuple[int, int] | None:
+def borrowed_by_test(first: int, end: int) -> tuple[int, int] | None:
     """Those frames in an allocator's span that a test uses for allocators of its own."""
     arena = test_arena()
-    if arena and buddy.first <= arena[0] and arena[1] <= buddy.end:
-        return None if (buddy.first, buddy.end) == arena else arena
+    if arena and not arena[0] <= first <= end <= arena[1]:
+        both = max(first, arena[0]), min(end, arena[1])
+        return both if both[0] < both[1] else None
     return None
 
 
@@ -275,7 +327,7 @@ def test_remark(arena: tuple[int, int]) -> str:
     first, end = arena
     return (
         f"not looked at: frames [{first:#x}, {end:#x}) of a running test. Name its allocator"
-        " (the_lab.buddy in lab 1)"
+        " (the_lab.buddy in lab 1, &the_lab2.node in lab 2)"
     )
 
 

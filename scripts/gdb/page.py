@@ -13,11 +13,14 @@ from kernel import (
     PAGE_SIZE,
     Frames,
     Memory,
+    enumerators,
     evaluate,
+    has_zones,
     plural,
     test_arena,
     variable,
 )
+from node import LENT_RUN, Node, lent_mark, mobilities, walk
 
 _COLUMNS = 64  # of the picture
 
@@ -34,6 +37,31 @@ def to_physical(address: int) -> int:
     raise gdb.GdbError(f"address {address:#x} is not mapped")
 
 
+def use_name(use: int) -> str:
+    """page->use in words: enum page_use, and what compaction adds to it."""
+    known = {number: name for name, number in enumerators("enum page_use").items()}
+    for name in ("USE_MOVING", "USE_TAKEN"):
+        try:
+            known[int(gdb.parse_and_eval(name))] = name
+        except gdb.error:
+            continue
+    if use not in known:
+        return f"{use:#x}"
+    return known[use].removeprefix("PAGE_").removeprefix("USE_").lower()
+
+
+def where_kept(frames: Frames, pfn: int) -> str:
+    """Where a block is that is allocated, but with no caller of alloc_pages()."""
+    arena = test_arena()
+    if not arena or not arena[0] <= pfn < arena[1]:
+        node = Node()
+        for zone in node.zones:
+            for found in node.lists(zone):
+                if pfn in walk(found, frames).blocks:
+                    return f"free, in CPU {found.cpu}'s list of order {found.order}"
+    return "in a CPU's list, or compaction's"
+
+
 class IkosPage(gdb.Command):
     """Show what the kernel knows about one frame of memory.
 
@@ -42,7 +70,8 @@ class IkosPage(gdb.Command):
     FRAME is a frame number, ADDRESS one of the kernel's addresses (then the frame that it is
     mapped to is shown), PAGE a struct page or a pointer to one. A number that is too large for
     a frame number is a physical address. Shown are the frame's state, the block it is in, the
-    state of that block's buddy, and its addresses. $page(FRAME) is the struct page of a frame.
+    state of that block's buddy, and its addresses; from lab 2 on also the zone and group of its
+    page block, and who has the block. $page(FRAME) is the struct page of a frame.
     """
 
     def __init__(self) -> None:
@@ -90,10 +119,34 @@ class IkosPage(gdb.Command):
             self._show_block(frames, head)
         elif state != frames.reserved:
             print("  block       none holds it, which cannot be: see ikos-check")
+        if state != frames.reserved and has_zones():
+            self._show_zone(frames, pfn, head)
         arena = test_arena()
         if arena and arena[0] <= pfn < arena[1]:
             print(f"  test arena  [{arena[0]:#x}, {arena[1]:#x}): a running test's allocator")
         print(f"  struct page {frames.page_address(pfn):#x}")
+
+    @staticmethod
+    def _show_zone(frames: Frames, pfn: int, head: int | None) -> None:
+        """What include/zone.h says of a frame, and of the block it is in."""
+        number = frames.member("group", pfn)
+        zone, mobility = divmod(number, len(mobilities()))
+        names = [name.removeprefix("ZONE_").capitalize() for name in enumerators("enum zone_type")]
+        name = "DMA" if names[zone] == "Dma" else names[zone]
+        print(f"  group       {number}: zone {name}, {mobilities()[mobility]} page blocks")
+        if head is None or frames.state(head) != frames.allocated:
+            return
+        lent, order = frames.member("lent", head), frames.order(head)
+        if lent == lent_mark(order):
+            print(f"  lent        yes, as a block of order {order}")
+        elif lent == LENT_RUN:
+            print("  lent        yes, as a part of a run")
+        elif lent:
+            print(f"  lent        {lent:#x}, which is not the mark of order {order}")
+        else:
+            print(f"  lent        no: {where_kept(frames, head)}")
+        use = frames.member("use", head)
+        print(f"  use         {use_name(use)}")
 
     @staticmethod
     def _show_block(frames: Frames, head: int) -> None:

@@ -58,6 +58,73 @@ class BuddyPrinter:
         return _members(self._value)
 
 
+class ZonePrinter:
+    """zone "Normal": 28331 of 28331 frames free"""
+
+    def __init__(self, value: gdb.Value) -> None:
+        self._value = value
+
+    def to_string(self) -> str:
+        zone = self._value
+        if int(zone["node"]) == 0:
+            return "zone, not set up"
+        try:
+            name = zone["name"].string()
+        except gdb.error:
+            name = "?"
+        return (
+            f'zone "{name}": {int(zone["nr_free"])} of {int(zone["nr_managed"])} frames free'
+            " (ikos-zones shows its groups)"
+        )
+
+    def children(self) -> Iterator[_Child]:
+        """Without the groups: three buddy allocators fill screens."""
+        return ((name, value) for name, value in _members(self._value) if name != "group")
+
+
+class NodePrinter:
+    """node [0x0, 0x8000): 32000 frames (ikos-zones shows its zones)"""
+
+    def __init__(self, value: gdb.Value) -> None:
+        self._value = value
+
+    def to_string(self) -> str:
+        zones = self._value["zone"]
+        last = zones.type.range()[1]
+        if int(zones[last]["end"]) == 0:
+            return "node, not set up"
+        managed = sum(int(zones[i]["nr_managed"]) for i in range(last + 1))
+        return (
+            f"node [{int(zones[0]['first']):#x}, {int(zones[last]['end']):#x}):"
+            f" {plural(managed, 'frame')} (ikos-zones shows its zones)"
+        )
+
+    def children(self) -> Iterator[_Child]:
+        """Without the lists of all CPUs: there are thousands."""
+        return ((name, value) for name, value in _members(self._value) if name != "cpu")
+
+
+class CpuListPrinter:
+    """3 blocks of at most 27, the first of them frame 0x5810"""
+
+    def __init__(self, value: gdb.Value) -> None:
+        self._value = value
+
+    def to_string(self) -> str:
+        limit, room = int(self._value["limit"]), int(self._value["room"])
+        text = f"{plural(limit - room, 'block')} of at most {limit}"
+        if not int(self._value["first"]):
+            return text
+        try:
+            pfn = Frames(Memory()).pfn_of_page(address_of(self._value["first"]))
+        except gdb.GdbError:
+            pfn = None
+        return f"{text}, on top {'no page' if pfn is None else f'frame {pfn:#x}'}"
+
+    def children(self) -> Iterator[_Child]:
+        return _members(self._value)
+
+
 class SpinlockPrinter:
     """lock "sched": held by CPU 0, 2 wait"""
 
@@ -130,6 +197,9 @@ def _collection() -> gdb.printing.RegexpCollectionPrettyPrinter:
     printers = gdb.printing.RegexpCollectionPrettyPrinter("ikos")
     printers.add_printer("page", "^page$", PagePrinter)
     printers.add_printer("buddy", "^buddy$", BuddyPrinter)
+    printers.add_printer("zone", "^zone$", ZonePrinter)
+    printers.add_printer("node", "^node$", NodePrinter)
+    printers.add_printer("cpu_list", "^cpu_list$", CpuListPrinter)
     printers.add_printer("spinlock", "^spinlock(_t)?$", SpinlockPrinter)
     printers.add_printer("list_head", "^list_head$", ListPrinter)
     printers.add_printer("thread", "^thread$", ThreadPrinter)

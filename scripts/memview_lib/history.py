@@ -2,9 +2,10 @@
 """From records to histories: one for each allocator, from its first event to its last.
 
 An allocator announces its frames with INIT; that one lies inside another's frames is usual,
-for tests make theirs where the kernel's own has none. An event belongs to the allocator that
-announced its frame last. If the ring has lost the announcement, the kernel says in its memory
-where the allocators are.
+for tests make theirs where the kernel's own has none. Allocators that share their frames, as
+the groups of a zone do, have one history: a frame goes from one to the other. An event belongs
+to the allocator that announced its frame last. If the ring has lost the announcement, the
+kernel says in its memory where the allocators are.
 
 How memory looked before the first event that the ring kept is found by going backwards from
 how it looks at the end, which the kernel's struct page array says. Where that cannot be read,
@@ -57,17 +58,37 @@ def build(trace: Trace, guest: Guest | None = None) -> list[History]:
 
 
 def _known_arenas(guest: Guest) -> list[tuple[int, int]]:
-    """Where the kernel's allocator and the test arena are, as far as that can be read."""
+    """Where the kernel's frames and the test arena are, as far as that can be read."""
     found = []
-    for symbol, struct in (("mm_frames", "buddy"), ("arena", "frame_range")):
+    for read in (_frames_of_lab1, _frames_of_zones, _test_arena):
         try:
-            address = guest.image.address(symbol)
-            first, end = (guest.member(address, struct, name) for name in ("first", "end"))
+            first, end = read(guest)
         except GuestError:
             continue
         if first < end <= first + (1 << 32):
             found.append((first, end))
     return found
+
+
+def _span(guest: Guest, address: int, struct: str) -> tuple[int, int]:
+    return guest.member(address, struct, "first"), guest.member(address, struct, "end")
+
+
+def _frames_of_lab1(guest: Guest) -> tuple[int, int]:
+    return _span(guest, guest.image.address("mm_frames"), "buddy")
+
+
+def _frames_of_zones(guest: Guest) -> tuple[int, int]:
+    """From the first zone of the machine's node to the last: its groups share their frames."""
+    zones, size = guest.image.debug.member("node", "zone"), guest.image.debug.size_of("zone")
+    address = guest.image.address("machine") + zones.offset
+    first, _ = _span(guest, address, "zone")
+    _, end = _span(guest, address + zones.size - size, "zone")
+    return first, end
+
+
+def _test_arena(guest: Guest) -> tuple[int, int]:
+    return _span(guest, guest.image.address("arena"), "frame_range")
 
 
 def _assign(records: Sequence[Record], known: list[tuple[int, int]]) -> list[History]:
@@ -85,8 +106,7 @@ def _assign(records: Sequence[Record], known: list[tuple[int, int]]) -> list[His
         announce(first, end)
     for group in _grouped(records):
         if group[0].event == Event.INIT:
-            end = group[-1].pfn + (1 << group[-1].order)
-            announce(group[0].pfn, end, group[0].caller)
+            announce(group[0].pfn, _end_of(group), group[0].caller)
         for record in group:
             history = _owner(newest, record)
             if history is None:
@@ -99,13 +119,17 @@ def _assign(records: Sequence[Record], known: list[tuple[int, int]]) -> list[His
 
 
 def _grouped(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """Each record by itself, but the INITs of one range together."""
+    """Each record by itself, but INITs together that make one piece.
+
+    A large range is announced in several, and the groups of a node's zones one after the other:
+    those of one zone share their frames, and the next zone begins where it ends.
+    """
     group: list[Record] = []
     for record in records:
         continues = (
             group
             and record.event == group[-1].event == Event.INIT
-            and record.pfn == group[-1].pfn + (1 << group[-1].order)
+            and group[0].pfn <= record.pfn <= _end_of(group)
             and record.caller == group[-1].caller
         )
         if group and not continues:
@@ -114,6 +138,10 @@ def _grouped(records: Sequence[Record]) -> Iterator[list[Record]]:
         group.append(record)
     if group:
         yield group
+
+
+def _end_of(group: list[Record]) -> int:
+    return max(record.pfn + (1 << record.order) for record in group)
 
 
 def _owner(newest: list[History], record: Record) -> History | None:

@@ -30,6 +30,7 @@
 
 struct page *host_memmap;
 uintptr_t host_direct_map;
+paddr_t host_direct_map_end = HOST_FRAMES << PAGE_SHIFT;
 int host_memory_file;
 _Thread_local unsigned host_cpu_id;
 _Thread_local bool host_irqs_off;
@@ -44,12 +45,12 @@ static size_t backed_first, backed_end; /* no page outside [first, end) is backe
 static bool capturing;
 static _Thread_local sigjmp_buf *volatile try_target;
 
-/* file -1: memory of its own. */
+/* Addresses without access. */
 static void *
-reserve(size_t size, int protection, int file)
+reserve(size_t size)
 {
-	int sharing = file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	void *area = mmap(NULL, size, protection, sharing | MAP_NORESERVE, file, 0);
+	void *area =
+	    mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (area == MAP_FAILED) {
 		fprintf(stderr, "cannot reserve %zu MiB of address space: check ulimit -v\n",
@@ -78,6 +79,24 @@ __ubsan_default_options(void)
 	return "abort_on_error=1:print_stacktrace=1";
 }
 
+/* The machine's memory, which is a file, and above it, as in the kernel, the area of mappings. */
+static void
+map_memory(void)
+{
+	size_t size = HOST_FRAMES << PAGE_SHIFT;
+	void *memory = reserve(size + LARGE_SIZE + KMAP_PAGES * PAGE_SIZE);
+
+	host_memory_file = memfd_create("memory", MFD_CLOEXEC);
+	if (host_memory_file < 0 || ftruncate(host_memory_file, (off_t)size) != 0 ||
+	    mmap(memory, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 host_memory_file, 0) == MAP_FAILED) {
+		perror("cannot make a file of the machine's memory");
+		exit(2);
+	}
+	host_direct_map = (uintptr_t)memory;
+	host_vm_area = host_direct_map + size;
+}
+
 /* Before main(), so that fuzz targets, whose main() is not ours, find memory as well. */
 __attribute__((constructor)) static void
 reserve_memory(void)
@@ -91,15 +110,8 @@ reserve_memory(void)
 	/* Without the checks of debug kernels there may be no such variable. */
 	for (unsigned cpu = 0; percpu_size > 0 && cpu < MAX_CPUS; cpu++)
 		memcpy(host_percpu[cpu], __start_percpu, percpu_size);
-	host_memmap = reserve(MEMMAP_SIZE, PROT_NONE, -1);
-	host_memory_file = memfd_create("memory", MFD_CLOEXEC);
-	if (host_memory_file < 0 || ftruncate(host_memory_file, HOST_FRAMES << PAGE_SHIFT) != 0) {
-		perror("cannot make a file of the machine's memory");
-		exit(2);
-	}
-	host_direct_map =
-	    (uintptr_t)reserve(HOST_FRAMES << PAGE_SHIFT, PROT_READ | PROT_WRITE, host_memory_file);
-	host_vm_area = (uintptr_t)reserve(LARGE_SIZE + KMAP_PAGES * PAGE_SIZE, PROT_NONE, -1);
+	host_memmap = reserve(MEMMAP_SIZE);
+	map_memory();
 }
 
 uint64_t
@@ -146,7 +158,7 @@ host_memmap_reset(void)
 paddr_t
 arch_direct_map_end(void)
 {
-	return HOST_FRAMES << PAGE_SHIFT;
+	return host_direct_map_end;
 }
 
 void

@@ -174,3 +174,71 @@ arch_call_cpus(void (*fn)(void *), void *arg)
 	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
 	arch_irq_restore(flags);
 }
+
+/* ---- Standing still ------------------------------------------------------------------ */
+
+static bool standstill_over;
+static unsigned nr_standing;
+
+static void
+stand(void *arg)
+{
+	(void)arg;
+	__atomic_add_fetch(&nr_standing, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&standstill_over, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+/* Have each other CPU stand, or see that no thread begins to play it. Returns the latter. */
+static uint64_t
+stop_others(void)
+{
+	uint64_t claimed = 0;
+	unsigned left = nr_cpus - 1;
+
+	__atomic_store_n(&call.pending, left, __ATOMIC_RELAXED);
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		__atomic_store_n(&host_wanted[cpu], cpu != host_cpu_id, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&nr_standing, __ATOMIC_ACQUIRE) < left) {
+		for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+			if (!__atomic_load_n(&host_wanted[cpu], __ATOMIC_RELAXED) ||
+			    !change_state(cpu, IDLE, CLAIMED))
+				continue;
+			__atomic_store_n(&host_wanted[cpu], false, __ATOMIC_RELAXED);
+			__atomic_sub_fetch(&call.pending, 1, __ATOMIC_RELAXED);
+			claimed |= 1ull << cpu;
+			left--;
+		}
+		sched_yield();
+	}
+	return claimed;
+}
+
+void
+arch_stand_still(void (*fn)(void *), void *arg)
+{
+	irqflags_t flags;
+	uint64_t claimed;
+
+	ASSERT(arch_irqs_enabled());
+	flags = arch_irq_save();
+	while (__atomic_exchange_n(&calling, true, __ATOMIC_ACQUIRE)) {
+		host_serve_calls();
+		sched_yield();
+	}
+	is_caller = true;
+	nr_standing = 0;
+	__atomic_store_n(&standstill_over, false, __ATOMIC_RELAXED);
+	call.fn = stand;
+	call.arg = NULL;
+	claimed = stop_others();
+	fn(arg);
+	__atomic_store_n(&standstill_over, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&call.pending, __ATOMIC_ACQUIRE))
+		sched_yield();
+	for (; claimed; claimed &= claimed - 1)
+		ASSERT(change_state((unsigned)__builtin_ctzll(claimed), CLAIMED, IDLE));
+	is_caller = false;
+	__atomic_store_n(&calling, false, __ATOMIC_RELEASE);
+	arch_irq_restore(flags);
+}

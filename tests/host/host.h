@@ -85,6 +85,9 @@ extern char host_output[16384];
 /* Take the backing of all memmap away: the next test starts with no page at all. */
 void host_memmap_reset(void);
 
+/* What arch_direct_map_end() says. A test that changes it puts it back. */
+extern paddr_t host_direct_map_end;
+
 /* The machine's memory, as a file. */
 extern int host_memory_file;
 
@@ -93,7 +96,8 @@ void host_vm_reset(void);
 
 /*
  * Start the whole memory manager on a machine with size bytes of memory, and nothing mapped by
- * arch_vm_map(). Returns how many frames are free.
+ * arch_vm_map(): a test gives its large objects back and flushes them before the next machine.
+ * Returns how many frames are free.
  */
 size_t host_start_machine(uint64_t size);
 

@@ -3,8 +3,11 @@
 
 #include <page_allocator.h>
 #include <pool_manager.h>
+#include <slab.h>
 
 #include "host.h"
+
+static size_t frames_at_start;
 
 static bool
 find_first(struct pool_entry *entry, void *first)
@@ -32,13 +35,20 @@ void
 machine_start(uint64_t size)
 {
 	forget_pools();
-	(void)host_start_machine(size);
+	frames_at_start = host_start_machine(size);
 }
 
 size_t
 machine_frames_free(void)
 {
+	slab_reclaim(SIZE_MAX);
 	return page_allocator_nr_free();
+}
+
+size_t
+machine_frames_taken(void)
+{
+	return frames_at_start - machine_frames_free();
 }
 
 void

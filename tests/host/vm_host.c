@@ -5,7 +5,8 @@
  * inaccessible.
  *
  * Which frame lies where is also written into tables, made and freed as the kernel's are,
- * one for 2 MiB of addresses: they take frames, and requests for them fail, as there.
+ * one for 2 MiB of addresses: they take frames, and requests for them fail, as there. An entry
+ * of the kmap area belongs to the owner of its page, and needs no lock.
  */
 #include <arch.h>
 #include <errno.h>
@@ -108,6 +109,13 @@ arch_vm_map(uintptr_t address, paddr_t frame)
 	uint64_t *entry;
 
 	ASSERT(IS_ALIGNED(address | frame, PAGE_SIZE));
+	if (!in_large_area(address)) {
+		entry = entry_of(address);
+		ASSERT_EQ(*entry, 0);
+		__atomic_store_n(entry, frame | ENTRY_VALID, __ATOMIC_RELAXED);
+		map_page(address, frame);
+		return 0;
+	}
 	for (;;) {
 		flags = spin_lock_irqsave(&vm_lock);
 		entry = entry_of(address);
@@ -119,34 +127,44 @@ arch_vm_map(uintptr_t address, paddr_t frame)
 	}
 	ASSERT_EQ(*entry, 0);
 	__atomic_store_n(entry, frame | ENTRY_VALID, __ATOMIC_RELAXED);
-	if (in_large_area(address))
-		table[(address - LARGE_BASE) / REGION]->owner++;
+	table[(address - LARGE_BASE) / REGION]->owner++;
 	spin_unlock_irqrestore(&vm_lock, flags);
 	map_page(address, frame);
 	return 0;
 }
 
-paddr_t
-arch_vm_unmap(uintptr_t address)
+/* Empty the entry of a page. Returns the frame that it named. */
+static paddr_t
+clear_entry(uint64_t *entry, uintptr_t address)
 {
-	irqflags_t flags = spin_lock_irqsave(&vm_lock);
-	uint64_t *entry = entry_of(address), old = entry ? *entry : 0;
-	struct page *page;
+	uint64_t old = entry ? *entry : 0;
 
 	if (!(old & ENTRY_VALID))
 		panic("vm area: %#lx is not mapped", (unsigned long)address);
 	unmap_pages(address, PAGE_SIZE);
 	__atomic_store_n(entry, 0, __ATOMIC_RELAXED);
-	if (in_large_area(address)) {
-		page = table[(address - LARGE_BASE) / REGION];
-		page->owner--;
-		if ((page->owner & (TABLE_COUNT | TABLE_LISTED)) == 0) {
-			page->owner |= TABLE_LISTED;
-			list_add_tail(&page->link, &emptied);
-		}
+	return old & ~ENTRY_VALID;
+}
+
+paddr_t
+arch_vm_unmap(uintptr_t address)
+{
+	irqflags_t flags;
+	struct page *page;
+	paddr_t frame;
+
+	if (!in_large_area(address))
+		return clear_entry(entry_of(address), address);
+	flags = spin_lock_irqsave(&vm_lock);
+	frame = clear_entry(entry_of(address), address);
+	page = table[(address - LARGE_BASE) / REGION];
+	page->owner--;
+	if ((page->owner & (TABLE_COUNT | TABLE_LISTED)) == 0) {
+		page->owner |= TABLE_LISTED;
+		list_add_tail(&page->link, &emptied);
 	}
 	spin_unlock_irqrestore(&vm_lock, flags);
-	return old & ~ENTRY_VALID;
+	return frame;
 }
 
 paddr_t
@@ -214,6 +232,8 @@ void
 host_vm_reset(void)
 {
 	spin_init(&vm_lock, "vm area", RANK_MODULE);
+	if (nr_tables > 0)
+		fprintf(stderr, "# large objects were left: from here on others may fail\n");
 	unmap_pages(LARGE_BASE, LARGE_SIZE + PAGE_SIZE * KMAP_PAGES);
 	memset(table, 0, sizeof(table));
 	memset(kmap_entry, 0, sizeof(kmap_entry));

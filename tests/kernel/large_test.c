@@ -362,7 +362,8 @@ KTEST(large, reused_after_the_flush_only, .min_cpus = 2)
 	other = large_alloc(PAGE_SIZE, GFP_KERNEL);
 	expect_true(t, other != NULL && other != first);
 	expect_ne(t, kernel_map_lookup((uintptr_t)other, NULL) & PTE_ADDRESS, frame);
-	while ((page = alloc_pages(GFP_KERNEL, 0)) != NULL) {
+	/* Who may not sleep does not flush either. */
+	while ((page = alloc_pages(GFP_NOWAIT, 0)) != NULL) {
 		assert_ne(t, page_to_pfn(page) << PAGE_SHIFT, frame);
 		page->owner = (uintptr_t)all;
 		all = page;

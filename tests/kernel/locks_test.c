@@ -59,13 +59,17 @@ KTEST(locks, mutual_exclusion, .nr_params = 2, .budget_ms = 30000)
 /* ---- Fairness -------------------------------------------------------------------------- */
 
 static unsigned order[MAX_CPUS], nr_served; /* guarded by lock */
+static unsigned turn;			    /* CPU that may go for the lock; atomic */
 
 static void
 queue_up(void *arg)
 {
-	irqflags_t flags = spin_lock_irqsave(&lock);
+	irqflags_t flags;
 
 	(void)arg;
+	while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != cpu_id())
+		thread_yield();
+	flags = spin_lock_irqsave(&lock);
 	order[nr_served++] = cpu_id();
 	spin_unlock_irqrestore(&lock, flags);
 }
@@ -79,17 +83,13 @@ static struct thread *queuers[MAX_CPUS];
 static void
 hold_and_queue(void *arg)
 {
-	struct ktest *t = arg;
 	irqflags_t flags = spin_lock_irqsave(&lock);
 	uint16_t first = lock.serving;
 
+	(void)arg;
 	for (unsigned i = 1; i < nr_cpus; i++) {
-		unsigned cpu = nr_cpus - i;
-
-		queuers[cpu] = thread_create("queue", queue_up, NULL, (int)cpu);
-		expect_true(t, queuers[cpu] != NULL);
-		while (queuers[cpu] &&
-		       (uint16_t)(__atomic_load_n(&lock.next, __ATOMIC_ACQUIRE) - first) <= i)
+		__atomic_store_n(&turn, nr_cpus - i, __ATOMIC_RELEASE);
+		while ((uint16_t)(__atomic_load_n(&lock.next, __ATOMIC_ACQUIRE) - first) <= i)
 			arch_cpu_relax();
 	}
 	spin_unlock_irqrestore(&lock, flags);
@@ -99,13 +99,16 @@ KTEST(locks, first_come_first_served, .min_cpus = 3, .budget_ms = 30000)
 {
 	struct thread *holder;
 
-	nr_served = 0;
-	holder = thread_create("hold", hold_and_queue, t, 0);
+	nr_served = turn = 0;
+	for (unsigned cpu = 1; cpu < nr_cpus; cpu++) {
+		queuers[cpu] = thread_create("queue", queue_up, NULL, (int)cpu);
+		assert_true(t, queuers[cpu] != NULL);
+	}
+	holder = thread_create("hold", hold_and_queue, NULL, 0);
 	assert_true(t, holder != NULL);
 	thread_join(holder);
 	for (unsigned cpu = 1; cpu < nr_cpus; cpu++)
-		if (queuers[cpu])
-			thread_join(queuers[cpu]);
+		thread_join(queuers[cpu]);
 	assert_eq(t, nr_served, nr_cpus - 1);
 	for (unsigned i = 0; i < nr_served; i++)
 		expect_eq(t, order[i], nr_cpus - 1 - i);

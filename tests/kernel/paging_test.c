@@ -146,7 +146,7 @@ KTEST(paging, boot_stack_guards)
 
 KTEST(paging, stack_has_a_guard)
 {
-	uintptr_t top = kstack_alloc();
+	uintptr_t top = kstack_alloc(GFP_KERNEL);
 
 	assert_ne(t, top, 0);
 	expect_eq(t, top % 16, 0);
@@ -259,7 +259,7 @@ KTEST(paging, data_cannot_be_executed)
 
 KTEST(paging, guard_page_faults)
 {
-	uintptr_t top = kstack_alloc();
+	uintptr_t top = kstack_alloc(GFP_KERNEL);
 
 	assert_ne(t, top, 0);
 	write_byte((void *)(top - KSTACK_SIZE));
@@ -286,7 +286,7 @@ stack_is_gone(void *arg)
 
 KTEST(paging, freed_stack_is_gone_on_all_cpus, .min_cpus = 2)
 {
-	uintptr_t top = kstack_alloc(), last = top - 1;
+	uintptr_t top = kstack_alloc(GFP_KERNEL), last = top - 1;
 
 	assert_ne(t, top, 0);
 	smp_call(1, touch_stack, (void *)last);

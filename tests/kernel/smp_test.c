@@ -215,7 +215,7 @@ expect_value_on_all_cpus(struct ktest *t, volatile uint64_t *address, uint64_t v
  */
 KTEST(smp, shootdown_reaches_all_cpus, .min_cpus = 2, .nr_params = 2)
 {
-	uintptr_t top = kstack_alloc(), at = top - PAGE_SIZE;
+	uintptr_t top = kstack_alloc(GFP_KERNEL), at = top - PAGE_SIZE;
 	struct page *frame = alloc_pages(GFP_KERNEL, 0);
 	uint64_t *pte = kernel_map_entry(at), old = *pte;
 

@@ -111,7 +111,7 @@ push_at(void *stack_pointer)
 /* With no room left even for the fault's own frame, the handler still runs. */
 KTEST(traps, double_fault_has_a_stack)
 {
-	uintptr_t top = kstack_alloc();
+	uintptr_t top = kstack_alloc(GFP_KERNEL);
 	struct trap_frame frame = { 0 };
 
 	assert_ne(t, top, 0);
@@ -281,7 +281,7 @@ KTEST(traps, thread_stack_overflow, .expect_panic = OVERFLOW)
 /* An array can reach the guard page while there is still room for the fault's frame. */
 KTEST(traps, guard_page_touched, .expect_panic = OVERFLOW "reading address")
 {
-	uintptr_t top = kstack_alloc();
+	uintptr_t top = kstack_alloc(GFP_KERNEL);
 
 	assert_ne(t, top, 0);
 	read_word(top - KSTACK_SIZE - 8);

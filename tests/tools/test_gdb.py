@@ -24,7 +24,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 COMMANDS = (
-    "ikos-buddy", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads", "ikos-who-wrote",
+    "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
+    "ikos-slabs", "ikos-object", "ikos-who-wrote",
 )  # fmt: skip
 
 # A stale pointer, made up: in the thousandth request the links of a free block are written to,
@@ -82,7 +83,7 @@ def session(words: list[str | Path], *commands: str, **environment: str) -> Sess
 
 
 def replay(*words: str | Path, tree: Path = ROOT) -> list[str | Path]:
-    return [tree / "scripts/replay", *words]
+    return [tree / "scripts/replay", "--lab", "buddy", *words]
 
 
 def failing(*words: str | Path) -> str:
@@ -168,12 +169,16 @@ def console(kernel: Path) -> Session:
         [ROOT / "scripts/debug", kernel],
         "ikos",
         *(f"help {name}" for name in COMMANDS),
-        "ikos-buddy mm_frames ",  # too early
+        "ikos-buddy &machine.zone[1].group[2].buddy ",  # too early
+        "ikos-zones ",
         "ikos-threads ",
         "tbreak console_run",
         "continue",
         "ikos-buddy",
-        "ikos-buddy &mm_frames",
+        "ikos-buddy &machine.zone[1].group[2].buddy",
+        "ikos-zones",
+        "ikos-zones &machine.zone[1]",
+        "ikos-zones nr_cpus",
         "ikos-buddy nr_cpus",
         "ikos-buddy no_such_thing",
         "ikos-check",
@@ -190,7 +195,10 @@ def console(kernel: Path) -> Session:
         "ikos-who-wrote nr_cpus",
         "print sched_lock",
         "print *$page(0x111)",
-        "print mm_frames",
+        "print machine.zone[1].group[2].buddy",
+        "print machine.zone[1]",
+        "print machine",
+        "print machine.cpu[0].list[3][0]",
         "print main_thread",
         "print all_threads",
         "tbreak serial_getc",
@@ -216,24 +224,45 @@ def test_every_command_is_listed_and_explained(console: Session) -> None:
 
 
 def test_too_early(console: Session) -> None:
-    assert "Has the kernel come far enough?" in console["ikos-buddy mm_frames "]
+    for command in ("ikos-buddy &machine.zone[1].group[2].buddy ", "ikos-zones "):
+        assert "Has the kernel come far enough?" in console[command]
 
 
 def test_buddy(console: Session) -> None:
     text = console["ikos-buddy"]
-    [free, managed] = re.findall(r'"frames", .*: (\d+) free of (\d+)$', text, re.MULTILINE)[0]
-    rows = re.findall(r"^ +(\d+) +(\d+) +(\d+) +\d\.\d{3} +-?\d\.\d{3} ", text, re.MULTILINE)
-    assert [int(order) for order, _, _ in rows] == list(range(11))
-    assert sum(int(count) << int(order) for order, count, _ in rows) == int(free) <= int(managed)
-    assert all(count == listed for _, count, listed in rows)
+    tables = re.split(r"^(?=machine\.zone)", text, flags=re.MULTILINE)[1:]
+    assert len(tables) == 2  # all memory of DMA and of Normal is movable still
+    for table, zone in zip(tables, ("DMA", "Normal"), strict=True):
+        [(free, managed)] = re.findall(rf'"{zone}, movable", .*: (\d+) free of (\d+)\n', table)
+        rows = re.findall(r"^ +(\d+) +(\d+) +(\d+) +\d\.\d{3} +-?\d\.\d{3} ", table, re.M)
+        assert [int(order) for order, _, _ in rows] == list(range(11))
+        assert sum(int(n) << int(order) for order, n, _ in rows) == int(free) <= int(managed)
+        assert all(count == listed for _, count, listed in rows)
     assert "<-" not in text and "broken" not in text
-    assert text.splitlines()[1:] == console["ikos-buddy &mm_frames"].splitlines()[1:]
+    one = console["ikos-buddy &machine.zone[1].group[2].buddy"]
+    assert one.splitlines()[1:] == tables[1].splitlines()[1:]
     assert console["ikos-buddy nr_cpus"] == "nr_cpus is a unsigned int, not a struct buddy\n"
     assert console["ikos-buddy no_such_thing"].startswith("no_such_thing: No symbol")
 
 
+def test_zones(console: Session) -> None:
+    text = console["ikos-zones"]
+    dma, normal = re.split(r"^(?=machine\.zone)", text, flags=re.MULTILINE)[1:]
+    assert 'zone[0] "DMA": frames [0x0, 0x1000), ' in dma
+    assert 'zone[1] "Normal": frames [0x1000, 0x8000), ' in normal
+    assert re.search(r"reserve +kept from requests that prefer Normal \d+, High \d+,", dma)
+    assert re.search(r"^  from +0x1000 [mM]{28}$", normal, re.MULTILINE)
+    marks = [int(mark) for mark in re.findall(r"(?:min|low|high) (\d+)", normal)]
+    assert marks == sorted(marks) and len(set(marks)) == 3
+    assert text.count("no contradiction") == 2
+    only = console["ikos-zones &machine.zone[1]"]
+    assert only.splitlines()[1:] == normal.splitlines()[1:]
+    wrong = "nr_cpus is a unsigned int, not a struct node or a struct zone\n"
+    assert console["ikos-zones nr_cpus"] == wrong
+
+
 def test_check_finds_nothing_in_a_good_kernel(console: Session) -> None:
-    assert "no contradiction" in console["ikos-check"]
+    assert console["ikos-check"].count("no contradiction") == 2
 
 
 def test_page(console: Session) -> None:
@@ -279,7 +308,12 @@ def test_who_wrote_says_how_to_get_there(console: Session) -> None:
 def test_printers(console: Session) -> None:
     assert 'lock "sched": free' in console["print sched_lock"]
     assert "frame 0x111: reserved = {" in console["print *$page(0x111)"]
-    assert re.search(r" = \d+ of \d+ frames free .*= \{\n  lock = ", console["print mm_frames"])
+    buddy = console["print machine.zone[1].group[2].buddy"]
+    assert re.search(r" = \d+ of \d+ frames free .*= \{\n  lock = ", buddy)
+    zone = console["print machine.zone[1]"]
+    assert re.search(r' = zone "Normal": \d+ of \d+ frames free .*= \{\n  lock = ', zone)
+    assert re.search(r" = node \[0x0, 0x8000\): \d+ frames ", console["print machine"])
+    assert re.search(r" = 0 blocks of at most \d+ = ", console["print machine.cpu[0].list[3][0]"])
     assert '"main" (id 0): running, CPU 0 = {' in console["print main_thread"]
     assert "list with 3 others" in console["print all_threads"]
 
@@ -298,6 +332,123 @@ def test_threads_that_wait(kernel: Path) -> None:
     assert re.search(r"^ +0  (running|asleep|ready) .* main ", rows, re.MULTILINE)
     assert re.search(r" worker +work \(labs/lab1-buddy/tests/.*:\d+\) < thread_main", rows)
     assert "in ktest_buddy_smp_stress (labs/lab1-buddy" in done["ikos-threads 0"]
+
+
+def test_zones_at_work(kernel: Path) -> None:
+    """A page block stolen, a list in use; then damage of every kind is found and named."""
+    done = session(
+        [ROOT / "scripts/debug", kernel],
+        "break __free_pages",
+        "ignore $bpnum 30",
+        "continue",
+        "ikos-zones &machine.zone[1]",
+        "ikos-page page",
+        "ikos-page machine.cpu[0].list[3][0].first",
+        "print machine.cpu[0].list[3][0]",
+        "set var machine.zone[1].nr_free += 1",
+        "set var machine.zone[1].nr_managed += 2",
+        "set var machine.zone[1].group[1].nr_blocks = 3",
+        "set var machine.zone[1].block_mobility[1] = 7",
+        "set var machine.cpu[0].list[3][0].first->lent = 1",
+        "set var machine.cpu[0].list[3][1].room -= 1",
+        "set var machine.cpu[0].list[3][3].first = 0x123",
+        "set var machine.cpu[0].list[3][3].room = -1",
+        "set var page->group = 9",
+        "set var page->lent = 0x44",
+        "ikos-zones",
+        "ikos-check &machine.zone[1]",
+        "ikos-page page ",
+        CPUS="1",
+        MEMORY="128",
+        CMDLINE="ktest=memory.injected_failures",
+    )
+    text = done["ikos-zones &machine.zone[1]"]
+    assert re.search(r"^  unmovable +[1-9] +\d+ +\d+$", text, re.MULTILINE)
+    assert re.search(r"^  from +0x1000 m+U+-{8}M$", text, re.MULTILINE)  # -: for tests
+    assert re.search(r"^  0 +unmovable +[1-9]\d* / 19 ", text, re.MULTILINE)
+    assert re.search(r"events .*\bnr_stolen [1-9], nr_refills [1-9]", text)
+    assert "no contradiction" in text
+    lent = done["ikos-page page"]
+    assert re.search(r"group +3: zone Normal, unmovable page blocks\n +lent +yes, as", lent)
+    assert "use         none" in lent
+    listed = done["ikos-page machine.cpu[0].list[3][0].first"]
+    assert "lent        no: free, in CPU 0's list of order 0\n" in listed
+    assert ", on top frame 0x" in done["print machine.cpu[0].list[3][0]"]
+
+    text = done["ikos-zones"]
+    found = text[text.index("zone[1]") :]
+    for error in (
+        r"page block 1 has mobility 7",
+        r"group reclaimable has 3 page blocks, but 0 are marked so",
+        r"movable: frames_free says \d+, but \d+ frames are free",
+        r"nr_free says \d+, but \d+ are free in its groups",
+        r"nr_managed says \d+, but its groups have \d+",
+        r"frames \[0x1400, 0x1800\) say that they are in group 5, but the page block is in \d+",
+        r"frame 0x\w+ says that it is in group 9, but the page block is in 3",
+        r"frame 0x\w+ is lent, but heads no such block",
+        r"CPU 0's list of unmovable, order 0 holds frame 0x\w+, which does not .*, lent",
+        r"CPU 0's list of unmovable, order 1 leads to 0x0, which is no page, after \d+ of \d+",
+        r"CPU 0's list of unmovable, order 3 leads to 0x123, which is no page, after 0 of 3",
+    ):
+        assert re.search(rf"^  {error}$", found, re.MULTILINE), error
+    assert re.search(r"from +0x1000 m!m", found)
+    assert re.search(r"^\d+ contradictions$", found, re.MULTILINE)
+    checked = done["ikos-check &machine.zone[1]"]
+    assert checked.splitlines()[1:] == found[found.index("  page block 1") :].splitlines()
+    assert "0x44, which is not the mark of order" in done["ikos-page page "]
+
+
+@pytest.mark.skipif(
+    not (ROOT / "labs/lab2-zones/oracle.py").exists(), reason="needs the cases of lab 2"
+)
+def test_zones_of_a_case(kernel: Path) -> None:
+    """By its name, which is another than that of lab 1, from a function of mm/."""
+    done = session(
+        [ROOT / "scripts/replay", "--lab", "zones", "--kernel", kernel, "--case", "grouping"],
+        "break zone_steal_block_locked",
+        "continue",
+        "ikos-zones zone",
+        "ikos-zones &the_lab2.node",
+        "ikos-check &the_lab2.node.zone[1]",
+        "ikos-check",
+        "ikos-page the_lab2.first",
+    )
+    text = done["ikos-zones zone"]
+    assert re.search(r"^  from +0x\w+ m{8}$", text, re.MULTILINE)
+    assert text.splitlines()[1:] == done["ikos-zones &the_lab2.node"].splitlines()[1:]
+    assert "8192 frames free, 0 allocated" in done["ikos-check &the_lab2.node.zone[1]"]
+    assert "of a running test" in done["ikos-check"]
+    assert "group       5: zone Normal, movable page blocks" in done["ikos-page the_lab2.first"]
+
+
+def test_a_kernel_without_zones(kernel: Path) -> None:
+    """That of lab 1 has one buddy allocator for all memory."""
+    subprocess.run(
+        ["make", "-s", "CC=gcc", "LAB=1", f"O={kernel.parent.parent}", "kernel"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env={key: value for key, value in os.environ.items() if not key.startswith("MAKE")},
+        check=True,
+    )
+    done = session(
+        [ROOT / "scripts/debug", kernel.parent.parent / "gcc-debug-lab1/kernel.elf"],
+        "tbreak console_run",
+        "continue",
+        "ikos-buddy",
+        "ikos-check",
+        "ikos-zones",
+        "ikos-page 0x2000",
+        "ikos-slabs",
+        "ikos-object 0xffff800002000000",
+        CMDLINE="",
+    )
+    assert re.search(r'mm_frames: "frames", .*: \d+ free of \d+\n', done["ikos-buddy"])
+    assert re.search(r"mm_frames: .*\n  no contradiction\n", done["ikos-check"])
+    assert done["ikos-zones"] == "this kernel has no zones: they come with lab 2\n"
+    assert done["ikos-slabs"] == "this kernel has no caches: they come with lab 3\n"
+    assert "is no object: frame 0x2000" in done["ikos-object 0xffff800002000000"]
+    assert "lent" not in done["ikos-page 0x2000"] and "group" not in done["ikos-page 0x2000"]
 
 
 def test_inside_an_operation(kernel: Path) -> None:

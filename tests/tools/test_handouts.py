@@ -186,6 +186,15 @@ def test_console_commands_exist(path: Path) -> None:
         assert word in known, f"the console has no command {word}"
 
 
+@each_handout
+def test_commands_of_the_debugger_exist(path: Path) -> None:
+    sources = "".join(file.read_text() for file in ROOT.glob("scripts/gdb/*.py"))
+    known = set(re.findall(r'super\(\).__init__\("(ikos[\w-]*)", gdb.COMMAND', sources))
+    assert len(known) > 5
+    for name in re.findall(r"`(?:\(gdb\) )?(ikos-[\w-]+)", path.read_text()):
+        assert name in known, f"GDB has no command {name}"
+
+
 # ---- and the solution -----------------------------------------------------------------
 
 

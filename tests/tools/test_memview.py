@@ -265,6 +265,24 @@ def test_allocator_inside_another() -> None:
     assert not inner.contradictions and not outer.contradictions
 
 
+def test_groups_of_zones_share_their_frames() -> None:
+    """Two zones of three groups each: a block leaves one group and is added to another."""
+    emit = Script()
+    for first, order in (0, 10), (0x400, 10):
+        for _ in range(3):
+            emit(Event.INIT, first, order, caller=1)
+    emit(Event.ADD, 0x400, 10)
+    emit(Event.RESERVE, 0x400, 10)
+    emit(Event.ADD, 0x400, 10)
+    emit(Event.ADD, 0, 10)
+    emit(Event.INIT, 0x400, 10, caller=2)  # a test's, within
+    emit(Event.ADD, 0x400, 10)
+    inner, machine = history.build(Trace(emit.records, 0))
+    assert (machine.first, machine.end, machine.made_by) == (0, 0x800, 1)
+    assert (inner.first, inner.end, inner.made_by) == (0x400, 0x800, 2)
+    assert len(machine.records) == 10 and not machine.contradictions
+
+
 def test_allocator_made_again_starts_anew() -> None:
     emit = Script()
     for _ in range(2):
@@ -508,6 +526,17 @@ def test_a_small_ring_is_completed_from_memory(kernel: Path) -> None:
     assert len(recording.trace.records) == 1024 and recording.trace.lost > 1000
     assert not histories[0].contradictions
     assert history.agrees(histories[0], recording.guest)
+
+
+def test_all_zones_are_one_machine(kernel: Path) -> None:
+    """Its frames are known even if the ring has lost who announced them."""
+    words = "ktest=memory.every_frame_can_be_used seed=3 trace_size=32K"
+    machine = record.machine_for(kernel, words)
+    recording = record.record(machine, Image(kernel))
+    [only] = history.build(recording.trace, recording.guest)
+    assert recording.trace.lost > 0 and not only.guessed
+    assert only.first == 0 and only.frames > 2 * 0x1000  # DMA's are 0x1000
+    assert not only.contradictions and history.agrees(only, recording.guest)
 
 
 def boot(kernel: Path, words: str, *more: str, typed: str = "") -> str:

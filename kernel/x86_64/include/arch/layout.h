@@ -21,6 +21,8 @@
 #define MEMMAP_BASE	0xffffe00000000000ul
 #define KERNEL_BASE	0xffffffff80000000ul
 
+#define DIRECT_MAP_SIZE (1ul << 46)
+
 #define LARGE_SIZE (1ul << 40)
 #define LARGE_END  (LARGE_BASE + LARGE_SIZE)
 #define KMAP_PAGES 512 /* what one page table spans */

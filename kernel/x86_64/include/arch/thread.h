@@ -3,6 +3,7 @@
 #ifndef ARCH_THREAD_H
 #define ARCH_THREAD_H
 
+#include <memory_advanced.h>
 #include <types.h>
 
 struct thread;
@@ -52,8 +53,11 @@ arch_thread_stack(uintptr_t top, void (*start)(void))
 	return (uintptr_t)sp;
 }
 
-/* A kernel stack, by its top, or 0 for want of memory. See kernel/x86_64/kstack.c. */
-uintptr_t kstack_alloc(void);
+/*
+ * A kernel stack, by its top, or 0 for want of memory. gfp says whether it may wait for that.
+ * See kernel/x86_64/kstack.c.
+ */
+uintptr_t kstack_alloc(gfp_t gfp);
 void kstack_free(uintptr_t top);
 
 /* The top of the stack that an address lies in. */
