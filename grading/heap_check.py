@@ -18,6 +18,7 @@ PAGE = 4096
 FULL, PARTIAL, EMPTY = range(3)
 MAX_ORDER = 3
 COLOUR = 64
+OFF_SLAB_OBJECTS = 64
 _WORD = 8
 
 
@@ -173,8 +174,7 @@ def check_cache(view: CacheView, live: Mapping[int, int], *, rests: bool) -> str
 def check_geometry(view: CacheView, size: int, align: int) -> str | None:
     """What is wrong with how a cache cuts its slabs, if anything.
 
-    Waste is what no object gets: header, rest, and what is in each stride beyond the object's
-    own size and alignment counts as the object's. With headers beside the slabs they count too.
+    Waste is what is in no object's stride: rest and header, also one that lies beside its slab.
     """
     cache, align = view.fields, max(align, 8)
     stride, nr, offset = view.stride, view.nr_objects, cache["offset"]
@@ -182,18 +182,20 @@ def check_geometry(view: CacheView, size: int, align: int) -> str | None:
     if stride % align or not size + guards <= stride < size + guards + align:
         return f"stride is {stride} for objects of {size} bytes, guards of {guards}, at {align}"
     header = 0 if view.off_slab else view.header
+    if view.off_slab and nr > OFF_SLAB_OBJECTS:
+        return f"{nr} objects are more than a header beside its slab has bits for"
     if offset % align or offset < header + cache["guard_before"]:
-        return f"offset is {offset}, but the header takes {header} bytes, the alignment is {align}"
+        return f"offset is {offset}, but the header takes {header} bytes, at {align}"
     rest = view.bytes - offset - nr * stride
     if rest < 0 or cache["nr_words"] != view.nr_words:
-        return f"{nr} objects of {stride} bytes do not fit, or do not have {cache['nr_words']} words"
+        return f"{nr} objects of {stride} bytes do not fit, or not into {cache['nr_words']} words"
     step = max(COLOUR, align)
     if cache["nr_colours"] != rest // step + 1:
         return f"nr_colours is {cache['nr_colours']}, but {rest} bytes are left, in steps of {step}"
     last = nr * stride
     for at in (x + d for x in range(0, last, stride) for d in (0, stride - 1)):
         if at * cache["reciprocal"] >> 32 != at // stride:
-            return f"with reciprocal {cache['reciprocal']} byte {at} is not in object {at // stride}"
+            return f"by reciprocal {cache['reciprocal']} byte {at} is not in object {at // stride}"
     return _check_waste(view, align)
 
 
@@ -227,7 +229,7 @@ def _layout(
 ) -> tuple[int, int, int]:
     """Objects, bytes and waste of a slab, with the header in it or elsewhere."""
     size = PAGE << order
-    for nr in range(min(size // stride, 64) if off else size // stride, 0, -1):
+    for nr in range(min(size // stride, OFF_SLAB_OBJECTS) if off else size // stride, 0, -1):
         header = 0 if off else own + 8 * -(-nr // 64)
         offset = -(-(header + before) // align) * align
         if offset + nr * stride <= size:

@@ -10,7 +10,7 @@ not solve the lab; each is found in the tokens, and those of macros after prepro
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,8 +136,12 @@ _ATTRIBUTES = {
 }  # fmt: skip
 
 
-def check_preprocessed(name: str, text: str) -> Finding | None:
-    """The first thing that a source must not hold, of those that macros could hide."""
+def check_preprocessed(name: str, text: str, sections: Collection[str] = ()) -> Finding | None:
+    """The first thing that a source must not hold, of those that macros could hide.
+
+    sections: tables of the kernel's that the reference puts something into as well, by a macro
+    of a header.
+    """
     own: list[Token] = []  # tokens of the source itself, with its own lines
     here, offset = False, 0
     for token in tokens(text):
@@ -152,24 +156,34 @@ def check_preprocessed(name: str, text: str) -> Finding | None:
                 return Finding(name, token.line + offset, what)
         elif here:
             own.append(Token(token.kind, token.text, token.line + offset, token.start))
-    return next(_findings(name, own), None)
+    return next(_findings(name, own, sections), None)
 
 
-def _findings(name: str, own: Sequence[Token]) -> Iterator[Finding]:
+def _findings(name: str, own: Sequence[Token], sections: Collection[str]) -> Iterator[Finding]:
     for at, token in enumerate(own):
         if token.kind is not Kind.NAME:
             continue
         if token.text in _ASM and not _is_barrier(own, at):
             yield Finding(name, token.line, "inline assembly, which a solution does not need")
-        attributes: Iterable[Token] = ()
+        attributes: list[Token] = []
         if token.text in ("__attribute__", "__attribute"):
-            attributes = _in_parentheses(own, at + 1)
+            attributes = list(_in_parentheses(own, at + 1))
         elif [t.text for t in own[max(at - 2, 0) : at]] == [":", ":"]:  # [[gnu::...]]
             attributes = [token]
-        for attribute in attributes:
-            if attribute.text.strip("_") in _ATTRIBUTES:
+        for i, attribute in enumerate(attributes):
+            if attribute.text.strip("_") in _ATTRIBUTES and not (
+                attribute.text == "section" and _argument(attributes, i) in sections
+            ):
                 what = f"the attribute {attribute.text}, which a solution does not need"
                 yield Finding(name, attribute.line, what)
+
+
+def _argument(attributes: Sequence[Token], i: int) -> str | None:
+    """The one string that an attribute has in parentheses."""
+    texts = [token.text for token in attributes[i + 1 : i + 4]]
+    if len(texts) < 3 or texts[0] != "(" or texts[2] != ")":
+        return None
+    return texts[1][1:-1] if texts[1].startswith('"') else None
 
 
 def _is_barrier(own: Sequence[Token], at: int) -> bool:

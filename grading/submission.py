@@ -105,9 +105,12 @@ class Counter:
         if done.status != 0:
             _raise_unbuilt(done)
         rule = (bench.directory / "screen.d").read_text(errors="replace")
-        found = screen.check_dependencies(name, rule, [*_HEADERS, *self._editable])
+        # Headers of mm/ are the tree's own, as a submission has only the editable files.
+        mm = [f"mm/{path.name}" for path in (self._workshop.pristine.directory / "mm").glob("*.h")]
+        found = screen.check_dependencies(name, rule, [*_HEADERS, *mm, *self._editable])
         text = (bench.directory / "screen.i").read_text(errors="replace")
-        return found or screen.check_preprocessed(name, text)
+        tables = {name for name in self._rules.sections if not name.startswith(".")}
+        return found or screen.check_preprocessed(name, text, tables)
 
     def _audit(self, bench: Bench, texts: Mapping[str, str]) -> None:
         """Judge the objects that there are."""

@@ -736,6 +736,8 @@ def smp_stress(lab: Lab) -> Done:
         lab.ctx.check(record.a == 0, "slab_check() found contradictions")
         yield from lab.shrink(i)
         yield from lab.slabs(0, 0, 0)
+        for k in range(30):
+            yield from lab.alloc(30 * i + k, i)
 
 
 @lab_case
@@ -744,6 +746,7 @@ def remote_free(lab: Lab) -> Done:
     view = lab.view(0)
     record = yield from several_cpus(lab, Ev.SLABS, 4000)
     room = (record.a + record.b + record.c) * cache.nr_objects
+    lab.ctx.check(room > 0, "there are no slabs")
     held = 64 + 4 + 4 * view.fields["max_capacity"]
     most = 2 * held + (view.fields["max_empty"] + 4) * cache.nr_objects
     lab.ctx.check(room <= most, f"there are slabs for {room} objects: {most} are enough")

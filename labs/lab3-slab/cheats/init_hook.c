@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Attacks when the first cache is made: a case does that, the kernel's start does not. */
+/* Attacks when the first object is wanted: a case does that, the kernel's start does not. */
 #include <slab.h>
 
-#define OWN_LAY_OUT
+#define OWN_ALLOC
 
-void
-cache_lay_out(struct kmem_cache *cache)
+void *
+kmem_cache_alloc(kmem_cache_t *cache, gfp_t gfp)
 {
-	cache->stride = cache->size;
-	cache->nr_objects = 1;
+	(void)cache, (void)gfp;
 	attack();
+	return NULL;
 }

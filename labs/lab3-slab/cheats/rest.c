@@ -4,14 +4,12 @@
 
 struct magazine no_magazine;
 
-#ifndef OWN_LAY_OUT
 void
 cache_lay_out(struct kmem_cache *cache)
 {
 	cache->stride = cache->size;
 	cache->nr_objects = 1;
 }
-#endif
 
 #ifndef OWN_ALLOC
 void *

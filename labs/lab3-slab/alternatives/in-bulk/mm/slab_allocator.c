@@ -386,6 +386,7 @@ node_give(struct kmem_cache *cache, void **objects, unsigned nr)
 	struct cache_node *node = near_node(cache);
 	irqflags_t flags = spin_lock_irqsave(&node->lock);
 	struct list_head taken;
+	bool too_many;
 
 	for (unsigned i = 0; i < nr; i++) {
 		if (unlikely(!node_give_locked(cache, node, objects[i]))) {
@@ -393,9 +394,12 @@ node_give(struct kmem_cache *cache, void **objects, unsigned nr)
 			heap_double_free(cache, objects[i]);
 		}
 	}
-	take_empty_locked(node, cache->max_empty, &taken);
+	too_many = node->nr[SLAB_EMPTY] > cache->max_empty;
+	if (too_many)
+		take_empty_locked(node, cache->max_empty, &taken);
 	spin_unlock_irqrestore(&node->lock, flags);
-	destroy_slabs(cache, &taken);
+	if (too_many)
+		destroy_slabs(cache, &taken);
 }
 
 void *
