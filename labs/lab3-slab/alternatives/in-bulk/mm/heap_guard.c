@@ -52,7 +52,7 @@
 
 #define RED_ZONE	 64ul
 #define QUARANTINE_BYTES KiB(96) /* of objects of one cache */
-#define QUARANTINE_ENTRY 8ul	  /* at least that many objects */
+#define QUARANTINE_ENTRY 8ul	 /* at least that many objects */
 
 /* Values that no accident makes out of each other. */
 enum record_state {
