@@ -18,10 +18,10 @@
  * Evans, A Scalable Concurrent malloc(3) Implementation for FreeBSD, 2006)
  *
  * LARGER requests get frames of their own, exactly as many as needed. Which kind a pointer
- * is says the page of its frame: PAGE_USE_SLAB with the slab, hence the cache, as owner; or
- * PAGE_USE_LARGE with the number of frames. So kfree() needs no size, and there is no header
- * in front of what it frees. What is larger than a largest block is made of scattered frames
- * by large_object.c, and known by its address.
+ * is says the page of its frame: PAGE_USE_SLAB with the cache of its slab, or PAGE_USE_LARGE
+ * with the number of frames as owner. So kfree() needs no size, and there is no header in front
+ * of what it frees. What is larger than a largest block is made of scattered frames by
+ * large_object.c, and known by its address.
  *
  * LOCKING. None of its own. kmalloc_cache[] is fixed; the frames of a large request belong to
  * whoever made it.
@@ -259,7 +259,7 @@ kfree(const void *ptr)
 		kfree_slow(ptr);
 		return;
 	}
-	cache = ((struct slab *)page->owner)->cache;
+	cache = slab_page_cache(page);
 	if (unlikely(!magazine_free(cache, (void *)ptr)))
 		cache_free_slow(cache, (void *)ptr);
 }

@@ -36,7 +36,7 @@
  *	- slab->nr_free is the number of bits set in its bitmap;
  *	- a slab is on the list of its kind: full, partial or empty; node->nr[] counts them;
  *	- an object in a magazine has its bit clear, and is in no other magazine;
- *	- every frame of a slab has use PAGE_USE_SLAB and the slab as its owner.
+ *	- every frame of a slab has use PAGE_USE_SLAB, the slab as its owner, and the cache.
  *
  * LOCKING. node->lock guards slabs, their lists and bitmaps. A magazine is its CPU's, with
  * interrupts off. The lock is never held while frames are allocated or freed: that may lead to
@@ -153,12 +153,14 @@ cache_lay_out(struct kmem_cache *cache)
 
 /* ---- Slabs come and go ------------------------------------------------------------------- */
 
+/* The cache is in each page too: from there kfree() has it with one load less. */
 static void
 slab_mark_pages(const struct slab *slab, enum page_use use, uint64_t owner)
 {
 	for (size_t i = 0; i < 1ul << slab->cache->order; i++) {
 		slab->page[i].use = (uint8_t)use;
 		slab->page[i].owner = owner;
+		slab_page_set_cache(&slab->page[i], slab->cache);
 	}
 }
 
