@@ -16,6 +16,15 @@ lab3_begin(struct ktest *t)
 	return lab;
 }
 
+struct lab *
+lab3_begin_at(struct ktest *t, enum heap_level level)
+{
+	if (heap_protection < level)
+		ktest_skip(t, level == HEAP_FULL ? "needs mm.heap_protection=full"
+						 : "needs mm.heap_protection=light");
+	return lab3_begin(t);
+}
+
 void
 lab3_cache(struct lab *lab, unsigned i, size_t size, size_t align, slab_flags_t flags,
 	   void (*ctor)(void *object))

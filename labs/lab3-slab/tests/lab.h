@@ -75,6 +75,9 @@ struct lab {
 /* All slots and caches empty. */
 struct lab *lab3_begin(struct ktest *t);
 
+/* The same for a case that needs at least that much protection of kmalloc(); else it is skipped. */
+struct lab *lab3_begin_at(struct ktest *t, enum heap_level level);
+
 /* Make cache number i. */
 void lab3_cache(struct lab *lab, unsigned i, size_t size, size_t align, slab_flags_t flags,
 		void (*ctor)(void *object));

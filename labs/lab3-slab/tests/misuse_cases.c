@@ -73,7 +73,7 @@ KTEST(slab, write_before, .expect_panic = "slab: red zone before object")
 /* One byte beyond what was asked for, though still in what a size class would have. */
 KTEST(slab, write_after_kmalloc, .expect_panic = "slab: red zone after object")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_FULL);
 	uint8_t *object = kmalloc_victim(lab, 1, 2000);
 
 	damage(lab, object + lab->slot[VICTIM].size);
@@ -82,7 +82,7 @@ KTEST(slab, write_after_kmalloc, .expect_panic = "slab: red zone after object")
 
 KTEST(slab, write_beside_large, .expect_panic = "slab: red zone")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_FULL);
 	uint8_t *object = kmalloc_victim(lab, KMEM_MAX_SIZE + 1, 40000);
 	size_t offset = prng_below(&t->prng, ZONE);
 
@@ -157,7 +157,7 @@ KTEST(slab, interior, .expect_panic = "slab: interior pointer")
 
 KTEST(slab, interior_large, .expect_panic = "slab: interior pointer")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_LIGHT);
 	uint8_t *object = kmalloc_victim(lab, 3 * PAGE_SIZE, 40000);
 	size_t offset = 1 + prng_below(&t->prng, lab->slot[VICTIM].size - 1);
 
@@ -197,7 +197,7 @@ KTEST(slab, foreign_in_slab, .expect_panic = "slab: foreign pointer")
 /* A frame that has another use: a thread's stack, or what alloc_pages() gave. */
 KTEST(slab, foreign_frame, .expect_panic = "slab: foreign pointer")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_LIGHT);
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
 	uint8_t local = 0;
 
@@ -211,7 +211,7 @@ static const uint8_t constant = 1;
 /* No frame of memory: in the kernel's image, beyond memory, of no meaning at all. */
 KTEST(slab, foreign_address, .expect_panic = "slab: foreign pointer")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_LIGHT);
 	const void *const ptr[] = { &constant, phys_to_virt(1ul << 45), (const void *)4096 };
 
 	kmalloc_victim(lab, 1, 2000);
@@ -232,14 +232,14 @@ KTEST(slab, wrong_cache, .expect_panic = "slab: wrong cache")
 /* An object of a cache is none of kmalloc()'s. */
 KTEST(slab, wrong_cache_kfree, .expect_panic = "slab: wrong cache")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_LIGHT);
 
 	kfree_wrongly(lab, victim(lab, 600, CHECKED));
 }
 
 KTEST(slab, wrong_size, .expect_panic = "slab: wrong size")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_LIGHT);
 	uint8_t *object = kmalloc_victim(lab, 100, 20000);
 	size_t size = lab->slot[VICTIM].size;
 
@@ -252,7 +252,7 @@ KTEST(slab, wrong_size, .expect_panic = "slab: wrong size")
 /* With full protection one byte is enough. */
 KTEST(slab, wrong_size_guarded, .expect_panic = "slab: wrong size")
 {
-	struct lab *lab = lab3_begin(t);
+	struct lab *lab = lab3_begin_at(t, HEAP_FULL);
 	uint8_t *object = kmalloc_victim(lab, 100, 20000);
 	size_t size = lab->slot[VICTIM].size;
 
