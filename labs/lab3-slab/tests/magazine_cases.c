@@ -153,7 +153,7 @@ join(struct lab *lab, struct thread **threads)
 }
 
 /* All CPUs at once, preempted at places that the seed chooses. */
-KTEST(slab, smp_stress, .min_cpus = 2)
+KTEST(slab, smp_stress, .min_cpus = 2, .budget_ms = 10000)
 {
 	struct lab *lab = lab3_begin(t);
 	struct thread *threads[NR_WORKERS];
@@ -228,7 +228,7 @@ pass_objects(void *arg)
 }
 
 /* Objects that end on another CPU do not pile up there: memory stays in bounds. */
-KTEST(slab, remote_free, .min_cpus = 2)
+KTEST(slab, remote_free, .min_cpus = 2, .budget_ms = 10000)
 {
 	struct lab *lab = lab3_begin(t);
 	struct thread *threads[NR_WORKERS];
