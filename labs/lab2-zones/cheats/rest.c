@@ -61,3 +61,16 @@ node_free_slowly(struct node *node, struct page *page, unsigned order)
 {
 	(void)node, (void)page, (void)order;
 }
+
+bool
+injected_failure(struct node *node, gfp_t gfp)
+{
+	(void)node, (void)gfp;
+	return false;
+}
+
+void
+zone_count_failure(struct zone *zone)
+{
+	(void)zone;
+}

@@ -4,12 +4,12 @@
 #include <page_allocator.h>
 #include <string.h>
 
-static struct lab the_lab;
+static struct lab the_slab_lab;
 
 struct lab *
 lab3_begin(struct ktest *t)
 {
-	struct lab *lab = &the_lab;
+	struct lab *lab = &the_slab_lab;
 
 	memset(lab, 0, sizeof(*lab));
 	lab->t = t;

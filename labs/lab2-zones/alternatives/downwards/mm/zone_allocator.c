@@ -174,15 +174,19 @@ take_any(struct node *node, struct gfp_route route, unsigned order)
 bool
 node_make_room(struct node *node, gfp_t gfp, struct gfp_route route, unsigned order)
 {
+	bool to_the_last = gfp & GFP_NOFAIL;
 	size_t reclaimed;
 
 	node_drain_lists(node);
 	reclaimed = reclaim_frames(1ul << order, gfp);
+	if (reclaimed > 0 && order > 0)
+		node_drain_lists(node); /* where single frames do not come together */
 	for (unsigned z = route.zone + 1; order > 0 && z-- > 0;) {
 		struct zone *zone = &node->zone[z];
+		size_t mark = to_the_last ? 0 : zone->mark[MARK_MIN];
 
 		/* Moving does not make more frames free than there are. */
-		if (zone_allows(zone, order, zone->mark[MARK_MIN], route.zone) &&
+		if (zone_allows(zone, order, mark, to_the_last ? z : route.zone) &&
 		    compact_zone(zone, order))
 			return true;
 	}
@@ -213,7 +217,7 @@ wait_for_frames(struct node *node, gfp_t gfp, struct gfp_route route, unsigned o
 }
 
 /* Is this request to fail, for a test? */
-static bool
+bool
 injected_failure(struct node *node, gfp_t gfp)
 {
 	spinlock_t *lock = &node->zone[0].lock;
@@ -236,6 +240,7 @@ static struct gfp_route
 known_route(struct node *node, gfp_t gfp)
 {
 	struct gfp_route route;
+	irqflags_t flags;
 	unsigned known = 0; /* group + 1 */
 
 	if (gfp < ARRAY_SIZE(node->known_group))
@@ -246,10 +251,13 @@ known_route(struct node *node, gfp_t gfp)
 		return route;
 	}
 	route = gfp_route(gfp);
+	/* Under the lock of node_set_faults(), which empties the table. */
+	flags = spin_lock_irqsave(&node->zone[0].lock);
 	if (node->faults.every == 0)
 		__atomic_store_n(&node->known_group[gfp],
 				 (uint8_t)(group_number(route.zone, route.mobility) + 1),
 				 __ATOMIC_RELAXED);
+	spin_unlock_irqrestore(&node->zone[0].lock, flags);
 	return route;
 }
 
@@ -262,6 +270,15 @@ node_set_faults(struct node *node, uint64_t every, uint64_t seed)
 		__atomic_store_n(&node->known_group[i], 0, __ATOMIC_RELAXED);
 	fault_set(&node->faults, every, seed);
 	spin_unlock_irqrestore(&node->zone[0].lock, flags);
+}
+
+void
+zone_count_failure(struct zone *zone)
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+
+	zone->events.nr_failed++;
+	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
 struct page *
@@ -279,13 +296,8 @@ node_alloc_slowly(struct node *node, gfp_t gfp, unsigned order)
 		if (!page && !(gfp & GFP_NO_WAIT))
 			page = wait_for_frames(node, gfp, route, order);
 	}
-	if (!page) {
-		struct zone *zone = &node->zone[route.zone];
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
-
-		zone->events.nr_failed++;
-		spin_unlock_irqrestore(&zone->lock, flags);
-	}
+	if (!page)
+		zone_count_failure(&node->zone[route.zone]);
 	return page;
 }
 
@@ -313,6 +325,9 @@ bad_free(struct zone *zone, struct page *page, unsigned order)
 	if (pfn < zone->first || pfn >= zone->end || page->state == PAGE_RESERVED)
 		panic("zone: frame was never given out: frame %#lx, order %u", (unsigned long)pfn,
 		      order);
+	if (page->lent == LENT_RUN)
+		panic("zone: part of a run: frame %#lx was not given out as a block of order %u",
+		      (unsigned long)pfn, order);
 	if (page->lent != 0)
 		panic("zone: wrong order: frame %#lx was given out with order %u, not %u",
 		      (unsigned long)pfn, page->order, order);
