@@ -40,7 +40,8 @@ struct buddy {
 	pfn_t first, end;		  /* (c) spans [first, end), holes and all */
 	/*
 	 * Where several share a span: the owner of each largest block of it, and which one this
-	 * allocator is. NULL: all blocks are its own. Only checkers need to know.
+	 * allocator is. NULL: all blocks are its own. Free lists keep apart by themselves what is
+	 * whose; who finds a free block by its place, as in a bitmap, must look here.
 	 */
 	const uint8_t *block_owner; /* (c) */
 	uint8_t owner;		    /* (c) */

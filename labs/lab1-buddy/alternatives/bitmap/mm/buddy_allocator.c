@@ -4,7 +4,8 @@
  * the n-th block of that order is free. Over each map lies a summary, one bit for each of its
  * words that is not zero, and so on up to a single word: the first free block at or after a
  * frame is found in a few steps, and the lowest one is taken. All allocators share the maps,
- * since a frame belongs to one of them only. The lists of struct free_area stay empty.
+ * since a frame belongs to one of them only; where several share a span, block_owner tells
+ * whose a free block is. The lists of struct free_area stay empty.
  */
 #include <allocators.h>
 #include <errno.h>
@@ -111,14 +112,23 @@ is_free(pfn_t pfn, unsigned order)
 	return set;
 }
 
+static bool
+is_own(const struct buddy *buddy, pfn_t pfn)
+{
+	return !buddy->block_owner ||
+	       buddy->block_owner[(pfn - buddy->first) >> MAX_ORDER] == buddy->owner;
+}
+
 /* The lowest free block of that order, which there is. */
 static pfn_t
 lowest(struct buddy *buddy, unsigned order)
 {
-	size_t at;
+	size_t at = buddy->first >> order;
 
 	spin_lock(&maps_lock);
-	at = next_bit(order, 0, buddy->first >> order);
+	at = next_bit(order, 0, at);
+	while (at != NONE && !is_own(buddy, at << order))
+		at = next_bit(order, 0, at + 1);
 	spin_unlock(&maps_lock);
 	ASSERT_LT(at, buddy->end >> order);
 	return at << order;
