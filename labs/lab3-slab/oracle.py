@@ -727,7 +727,7 @@ def several_cpus(
 @lab_case
 def smp_stress(lab: Lab) -> Done:
     yield from lab.cache(0, 8 + lab.prng.below(120), 0, PLAIN)
-    yield from lab.cache(1, 200 + lab.prng.below(300), 0, PLAIN)
+    yield from lab.cache(1, 513 + lab.prng.below(200), 0, PLAIN)
     yield from lab.cache(2, 1 + lab.prng.below(100), 0, BARE)
     record = yield from several_cpus(lab, Ev.CHECK, 4000)
     for i in range(3):

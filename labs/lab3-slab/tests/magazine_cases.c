@@ -77,6 +77,7 @@ KTEST(slab, statistics)
 
 #define NR_WORKERS 8 /* two on each CPU, so that one interrupts the other */
 #define ROUNDS	   1250
+#define SWEPT	   800 /* of them: all slots in turn, so that magazines fill up and run dry */
 #define HELD	   100
 
 static struct worker {
@@ -118,7 +119,7 @@ work(void *arg)
 	struct worker *self = arg;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		unsigned at = (unsigned)prng_below(&self->prng, HELD);
+		unsigned at = i < SWEPT ? i % HELD : (unsigned)prng_below(&self->prng, HELD);
 
 		if (self->held[at].object)
 			worker_free(self, &self->held[at]);
@@ -159,7 +160,8 @@ KTEST(slab, smp_stress, .min_cpus = 2, .budget_ms = 10000)
 	struct thread *threads[NR_WORKERS];
 
 	lab3_cache(lab, 0, 8 + prng_below(&t->prng, 120), 0, PLAIN, NULL);
-	lab3_cache(lab, 1, 200 + prng_below(&t->prng, 300), 0, PLAIN, NULL);
+	/* Of a size whose magazines stay small. */
+	lab3_cache(lab, 1, 513 + prng_below(&t->prng, 200), 0, PLAIN, NULL);
 	lab3_cache(lab, 2, 1 + prng_below(&t->prng, 100), 0, BARE, NULL);
 	sched_fuzz_ticks(1000, 10000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++)
