@@ -505,12 +505,15 @@ def compaction_unmovable(lab: Lab) -> Done:
     yield from one_zone(lab, 3)
     last = yield from fragment(lab, 1, 8)
     spared = lab.prng.below(3 * BLOCK >> HUGE_ORDER)
+    held = {spared}
     for slot in range(last):
         if slot not in lab.slots:
             continue
         first = lab.slots[slot][0]
-        if (first - lab.first) >> HUGE_ORDER == spared or lab.prng.below(8):
+        run = (first - lab.first) >> HUGE_ORDER
+        if run == spared or (run in held and lab.prng.below(8)):
             continue
+        held.add(run)
         yield Expect(Ev.MOVER, arg=slot, a=first, b=1, what="let a block no longer be moved")
         lab.movers.remove(first)
     yield from lab.must_compact(NORMAL, HUGE_ORDER)

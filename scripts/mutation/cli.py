@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 from grading.cli import interrupt, positive, seed_number
 from grading.errors import GradingError
 
-from . import contest, known, systematic
+from . import contest, known, soak, systematic
 from .shop import Shop
+
+_FRESH_BITS = 63  # a positive number everywhere
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,16 +37,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="mutants", description="Test a lab's tests with solutions whose mark is known."
     )
     add = parser.add_argument
-    add("what", choices=("known", "systematic", "alternatives", "cheats"))
+    add("what", choices=("known", "systematic", "alternatives", "cheats", "soak"))
     add("--lab", default="", help="a lab's name or number (default: the last one there is)")
     add("--tree", type=Path, default=tree, metavar="DIR", help="the reference (default: here)")
     add("--scratch", type=Path, metavar="DIR", help="default: build/mutants in the tree")
     add("--only", default="", metavar="NAME[,...]", help="those whose names begin so")
-    add("--seed", type=seed_number, default=1, metavar="N", help="of every case (default: 1)")
+    add("--seed", type=seed_number, metavar="N", help="the first (default: 1; soak: a fresh one)")
     add("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N")
     add("--quick", action="store_true", help="known: one case each, as recorded")
     add("--record", action="store_true", help="known: record which cases catch what")
     add("--sample", type=positive, metavar="N", help="systematic: only N of them")
+    add("--seeds", type=positive, default=20, metavar="N", help="soak: so many (default: 20)")
     return parser
 
 
@@ -52,7 +56,11 @@ def _run(args: argparse.Namespace) -> int:
     only = [word for word in args.only.split(",") if word]
     if args.record and (only or args.quick):
         raise GradingError("to record what catches what, run all of them against all cases")
-    shop = Shop(args.tree, args.lab, scratch, args.seed)
+    if args.what == "soak":
+        first = secrets.randbits(_FRESH_BITS) if args.seed is None else args.seed
+        shop = Shop(args.tree, args.lab, scratch, first)
+        return soak.run(shop, only, args.jobs, range(first, first + args.seeds))
+    shop = Shop(args.tree, args.lab, scratch, 1 if args.seed is None else args.seed)
     if args.what == "cheats":
         return contest.cheats(shop, scratch, only, args.jobs)
     if args.what == "alternatives":

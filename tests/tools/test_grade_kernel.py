@@ -18,7 +18,7 @@ def grade(lab: str, kernel: Path, *arguments: object) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("lab", LABS)
 def test_the_reference_has_full_marks(lab: str, kernel: Path) -> None:
-    done = grade(lab, kernel)
+    done = grade(lab, kernel, "--seed", 2)
     assert done.stdout.splitlines()[-1] == "score: 100/100", done.stdout + done.stderr
     assert done.returncode == 0
 

@@ -112,18 +112,23 @@ KTEST(zones, compaction_unmovable)
 {
 	struct lab *lab = begin(t, 3);
 	unsigned last = fragment(lab, 1, 8);
-	size_t runs = 3 * MAX_ORDER_FRAMES >> HUGE_ORDER;
+	unsigned runs = 3 * MAX_ORDER_FRAMES >> HUGE_ORDER, spared = prng_below(&t->prng, runs);
+	uint32_t held = 1u << spared;
 
-	/* In each run but one, somebody holds on to an address. */
-	for (unsigned spared = prng_below(&t->prng, runs), slot = 0; slot < last; slot++) {
+	/* In each run but that one, somebody holds on to one address at least. */
+	for (unsigned slot = 0; slot < last; slot++) {
 		unsigned run = lab->slot[slot].start >> HUGE_ORDER;
 
-		if (!lab->slot[slot].full || run == spared || prng_below(&t->prng, 8) != 0)
+		if (!lab->slot[slot].full || run == spared)
 			continue;
+		if ((held & 1u << run) && prng_below(&t->prng, 8) != 0)
+			continue;
+		held |= 1u << run;
 		evidence_log(EV_MOVER, slot, page_to_pfn(lab2_page(lab, slot)), 1, 0);
 		expect_true(t, page_clear_mover(lab2_page(lab, slot)));
 		lab->slot[slot].movable = false;
 	}
+	assert_eq(t, held, (1u << runs) - 1);
 	assert_true(t, lab2_compact(lab, ZONE_NORMAL, HUGE_ORDER));
 	check_contents(lab);
 	/* That one goes to somebody who keeps it. Now there is none. */
