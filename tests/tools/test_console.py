@@ -359,6 +359,15 @@ def test_no_input_no_work(console: Console) -> None:
     assert ticks() - before < 0.5 * os.sysconf("SC_CLK_TCK")
 
 
+def test_objects(own: Console) -> None:
+    """From nothing at the first prompt, to what the suites left behind."""
+    heading, nothing = own.run("slabinfo")
+    assert heading.split()[:4] == ["cache", "bytes", "in", "use"]
+    assert re.fullmatch(r"none of the \d+ caches has any memory yet", nothing)
+    own.run("test threads.names")
+    assert "thread" in [line.split()[0] for line in own.run("slabinfo")]
+
+
 def test_poweroff(own: Console) -> None:
     own.row("")
     own.keys("poweroff\r")
