@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import TREE
 from grading.errors import GradingError
-from grading.lab import Case
+from grading.lab import Case, find
 from grading.result import Status
+from grading.sandbox import Unconfined
+from grading.workshop import Workshop
 
 sys.path.insert(0, str(TREE / "scripts"))
 
@@ -155,6 +157,31 @@ def test_a_mistake_loses_marks(directory: Path, tmp_path_factory: pytest.TempPat
     status, output = run(tmp_path_factory, "known", "--lab", lab, "--only", first, "--quick")
     assert status == 0, output
     assert output.splitlines()[-1].startswith("1 mistakes")
+
+
+ALTERNATIVES = sorted((TREE / "labs/lab1-buddy/alternatives").glob("*/"))
+
+
+@pytest.mark.parametrize("directory", ALTERNATIVES, ids=lambda path: path.name)
+def test_the_kernel_runs_on_another_lab_1(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Not only lab 1's cases: many buddy allocators, side by side, and all that is above them."""
+    scratch = tmp_path_factory.getbasetemp() / "workshop"
+    shop = Workshop(TREE, find(TREE, ""), scratch, Unconfined())  # all labs
+    shop.prepare()
+    name = "mm/buddy_allocator.c"
+    with shop.bench() as bench:
+        bench.put({name: (directory / name).read_bytes()})
+        assert bench.make().status == 0
+        done = subprocess.run(
+            [TREE / "grading/ktest", "--kernel", bench.kernel, "--smp=1", "heap", "threads"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
 
 
 CHEATS = [path.parent for path in sorted(TREE.glob("labs/lab*/cheats"))]
