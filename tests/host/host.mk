@@ -107,7 +107,8 @@ $(addprefix $(HOST_O)/fuzz/,$(FUZZ_TARGETS)): $(HOST_O)/fuzz/fuzz_%: \
 
 # ---- Running them ---------------------------------------------------------------------
 HOST_PROGRAMS := $(HOST_COMPILERS:%=$(HOST_O)/%/host-tests) $(HOST_O)/threads/host-threads \
-	$(HOST_O)/bench/host-bench $(HOST_O)/bench-bare/host-bench $(FUZZ_TARGETS:%=$(HOST_O)/fuzz/%)
+	$(HOST_O)/bench/host-bench $(HOST_O)/bench-bare/host-bench \
+	$(FUZZ_TARGETS:%=$(HOST_O)/fuzz/%)
 FUZZ_RUN := -runs=20000 -seed=1 -max_len=400 -verbosity=0 -print_funcs=0 \
 	-artifact_prefix=$(HOST_O)/fuzz/
 
