@@ -59,17 +59,6 @@ lab_name = $(word $1,$(LABS))
 lab_number = $(strip $(foreach n,$(LAB_NUMBERS),$(if $(filter $1,$n $(call lab_name,$n)),$n)))
 LAST_LAB := $(lastword $(foreach n,$(LAB_NUMBERS),$(if $(filter lab$n-%,$(LABS_HERE)),$n)))
 
-ifdef LAB
-LAB_NUMBER := $(call lab_number,$(LAB))
-ifeq ($(filter lab$(LAB_NUMBER)-%,$(LABS_HERE)),)
-$(error LAB=$(LAB): no such lab here. Use one of: $(subst lab,,$(LABS_HERE)), by number or by name)
-endif
-else
-LAB_NUMBER := $(or $(LAST_LAB),$(lastword $(LAB_NUMBERS)))
-endif
-LABS_IN := $(wordlist 1,$(LAB_NUMBER),$(LAB_NUMBERS))
-LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
-
 # Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
 MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.c reclaim.c \
@@ -99,6 +88,27 @@ FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_po
 	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_pool.c \
 	tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% tests/tools/test_gdb_slab.py \
 	tests/tools/test_fast_path.py tests/tools/test_heap_report.py
+MM_LAB4 := address_space.c demand_paging.c page_cache.c page_table.c region.c reverse_map.c \
+	stack_protection.c user_page.c
+FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
+	include/process.h include/syscall.h include/uaccess.h kernel/fs/% kernel/proc/user/% \
+	kernel/x86_64/user/% tests/kernel/fs_% tests/kernel/process_% tests/kernel/space_% \
+	tests/host/space_% tests/host/fuzz/fuzz_space.c tests/host/fuzz/fuzz_elf.c \
+	tests/host/fuzz/fuzz_cpio.c tests/tools/test_user% user/% make/user.mk scripts/mkinitrd
+
+# The complete kernel has every lab of which there is a file here.
+COMPLETE := $(or $(lastword $(LAST_LAB) $(foreach n,$(LAB_NUMBERS),$(if \
+	$(wildcard $(addprefix mm/,$(MM_LAB$n))),$n))),$(lastword $(LAB_NUMBERS)))
+ifdef LAB
+LAB_NUMBER := $(call lab_number,$(LAB))
+ifeq ($(filter lab$(LAB_NUMBER)-%,$(LABS_HERE)),)
+$(error LAB=$(LAB): no such lab here. Use one of: $(subst lab,,$(LABS_HERE)), by number or by name)
+endif
+else
+LAB_NUMBER := $(COMPLETE)
+endif
+LABS_IN := $(wordlist 1,$(LAB_NUMBER),$(LAB_NUMBERS))
+LABS_OUT := $(filter-out $(LABS_IN),$(LAB_NUMBERS))
 
 .PHONY: print-files
 print-files:
@@ -152,7 +162,7 @@ endif
 PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 
 B := $(O)/$(CC_NAME)-$(FLAVOR)$(if $(filter-out 2,$(OPT)),-O$(OPT))$(if \
-	$(filter-out $(LAST_LAB),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
+	$(filter-out $(COMPLETE),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
 KERNEL := $(B)/kernel$(REF_SUFFIX).elf
 
 # ---- Flags -------------------------------------------------------------------------

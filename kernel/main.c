@@ -23,6 +23,7 @@
 #include <sched.h>
 #include <serial.h>
 #include <smp.h>
+#include <start.h>
 #include <test_arena.h>
 #include <time.h>
 #include <timer.h>
@@ -85,6 +86,24 @@ usable_bytes(void)
 	return bytes;
 }
 
+void (*run_first_program)(void);
+
+/* Set by the linker: what later layers add to the start, in the order of rank. */
+extern const struct start_step __start_start_steps[], __stop_start_steps[];
+
+static void
+run_start_steps(void)
+{
+	for (unsigned rank = 0; rank < NR_START_RANKS; rank++) {
+		const struct start_step *step;
+
+		for (step = __start_start_steps; step < __stop_start_steps; step++) {
+			if (step->rank == rank)
+				step->run();
+		}
+	}
+}
+
 void
 kernel_main(void)
 {
@@ -110,6 +129,7 @@ kernel_main(void)
 	arch_irq_enable();
 	smp_start();
 	serial_start_input();
+	run_start_steps();
 	kprintf("boot: %u CPU%s, %lu MiB usable, %lu thousand cycles\n", nr_cpus,
 		nr_cpus == 1 ? "" : "s", (unsigned long)(usable_bytes() >> 20),
 		(unsigned long)((arch_cycles() - boot_cycles) / 1000));
@@ -117,5 +137,7 @@ kernel_main(void)
 
 	ktest_run_cmdline();
 	bench_run_cmdline();
+	if (run_first_program)
+		run_first_program();
 	console_run();
 }

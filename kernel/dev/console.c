@@ -15,8 +15,8 @@
 
 #include "line_editor.h"
 
-#define MAX_WORDS 16
-#define NAME_MAX  32 /* names longer than this have no typing errors */
+#define MAX_WORDS   16
+#define COMMAND_MAX 32 /* names longer than this have no typing errors */
 
 /* Set by the linker; help is always there. */
 extern const struct console_command __start_console_commands[];
@@ -69,11 +69,11 @@ candidate(const char *prefix, size_t size, unsigned n)
 static unsigned
 edit_distance(const char *a, const char *b)
 {
-	unsigned row[NAME_MAX + 1];
+	unsigned row[COMMAND_MAX + 1];
 	size_t size = strlen(b);
 
-	if (strlen(a) > NAME_MAX || size > NAME_MAX)
-		return NAME_MAX;
+	if (strlen(a) > COMMAND_MAX || size > COMMAND_MAX)
+		return COMMAND_MAX;
 	for (unsigned j = 0; j <= size; j++)
 		row[j] = j;
 	for (unsigned i = 1; *a; a++, i++) {

@@ -24,7 +24,7 @@
 
 #include <percpu.h>
 
-#define MAX_HELD 9 /* ranks rise strictly, so more cannot be held */
+#define MAX_HELD 10 /* ranks rise strictly, so more cannot be held */
 
 _Static_assert(RANK_CONSOLE < MAX_HELD, "one lock of each rank must fit");
 

@@ -9,7 +9,7 @@
 #   make fuzz          each fuzz target for FUZZ_SECONDS; what fails is left in $(HOST_O)/fuzz
 #   make host-bench    the allocators beside those of other people; BENCH= words for host-bench
 
-HOST_O ?= $(O)/host$(if $(filter-out $(LAST_LAB),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
+HOST_O ?= $(O)/host$(if $(filter-out $(COMPLETE),$(LAB_NUMBER)),-lab$(LAB_NUMBER))
 FUZZ_SECONDS ?= 30
 
 # What is compiled: the memory manager, the parts of the kernel's library that it needs, and

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces of programs: mm/address_space.c, mm/demand_paging.c, mm/page_table.c.
+ *
+ * An address space is an ordered set of regions, half-open ranges of pages with the same rights
+ * and the same source, and the page tables that show the pages of them that have been touched.
+ *
+ * Addresses and lengths are bytes. Functions return 0 or a negative error number as the manual
+ * pages of the system calls give it, and change nothing when they fail, unless told otherwise.
+ * All may sleep and take the space's own lock: from a thread that holds no spin lock.
+ */
+#ifndef IKOS_ADDRESS_SPACE_H
+#define IKOS_ADDRESS_SPACE_H
+
+#include <abi/mman.h>
+#include <memory_object.h>
+#include <types.h>
+
+#define USER_MIN 0x10000ul	  /* lowest address that may be mapped */
+#define USER_END 0x7ffffffff000ul /* one past the highest */
+
+struct address_space;
+
+/* An empty one, with one reference; NULL for want of memory. */
+struct address_space *space_create(void);
+
+/* References. The last one unmaps everything and frees the space and its page tables. */
+struct address_space *space_get(struct address_space *space);
+void space_put(struct address_space *space);
+
+/*
+ * A copy of parent as fork() makes it: private pages are shared until one of the two writes.
+ * Returns the copy in *child, or -ENOMEM.
+ */
+int space_fork(struct address_space *parent, struct address_space **child) __must_check;
+
+/*
+ * mmap(). flags: MAP_*. object: NULL with MAP_ANONYMOUS; else it shows offset (a multiple of
+ * PAGE_SIZE) on, and max_prot says which rights mprotect() may give later (a file that is open
+ * for reading only, mapped shared, never becomes writable: EACCES). *address is the hint and then
+ * the result.
+ */
+int space_map(struct address_space *space, uintptr_t *address, size_t length, unsigned prot,
+	      unsigned flags, struct memory_object *object, uint64_t offset, unsigned max_prot)
+    __must_check;
+int space_unmap(struct address_space *space, uintptr_t start, size_t length);
+int space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot);
+int space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_t new_length,
+		unsigned flags, uintptr_t new_hint, uintptr_t *result);
+int space_advise(struct address_space *space, uintptr_t start, size_t length, int advice);
+int space_sync(struct address_space *space, uintptr_t start, size_t length, int flags);
+int space_lock(struct address_space *space, uintptr_t start, size_t length, bool lock,
+	       bool on_fault);
+int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlockall() */
+
+/* mincore(): whether each page of [start, start + length) is there, a byte a page, 1 or 0. */
+int space_incore(struct address_space *space, uintptr_t start, size_t length, uint8_t *vector);
+
+/*
+ * The heap: [start, end), grown and shrunk by brk(). Set the start once, by exec. Returns the
+ * break that is in force then, which is the old one if the new one cannot be had.
+ */
+void space_set_heap(struct address_space *space, uintptr_t start);
+uintptr_t space_break(struct address_space *space, uintptr_t wanted);
+
+/* Make [top - limit, top) the stack: grows down on faults as far as that, above a guard gap. */
+int space_map_stack(struct address_space *space, uintptr_t top, size_t limit) __must_check;
+
+/* ---- Faults ------------------------------------------------------------------------------- */
+
+enum fault_access {
+	FAULT_READ,
+	FAULT_WRITE,
+	FAULT_EXEC,
+};
+
+enum fault_result {
+	FAULT_DONE,	/* the access can be made again */
+	FAULT_MAPERR,	/* nothing is mapped there */
+	FAULT_ACCERR,	/* a mapping that does not allow it */
+	FAULT_OVERFLOW, /* the same as MAPERR, in the guard below a stack or at its limit */
+	FAULT_BUS,	/* behind the end of the file, or it could not be read */
+	FAULT_NOMEM,	/* no frame could be had */
+};
+
+/*
+ * Resolve a page fault at address. present: the processor found a page there, without the
+ * right. Runs with interrupts on, in the thread that faulted; may sleep.
+ */
+enum fault_result space_fault(struct address_space *space, uintptr_t address,
+			      enum fault_access access);
+
+/*
+ * Make the CPU that runs this use the space's page tables, or for NULL the kernel's alone.
+ * From the scheduler, with interrupts off.
+ */
+void space_activate(struct address_space *space);
+
+/* ---- What is in it: /proc ------------------------------------------------------------------ */
+
+struct region_info {
+	uintptr_t start, end;
+	unsigned prot;	/* PROT_* */
+	unsigned flags; /* MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED */
+	bool heap, stack;
+	struct memory_object *object; /* NULL: anonymous. Valid during the call only */
+	uint64_t offset;
+	/* Pages that are mapped, by kind: */
+	size_t resident, anonymous, shared, private_dirty, private_clean, shared_dirty,
+	    shared_clean, locked;
+};
+
+/* Call fn for each region in order of address, until it returns false. fn must not sleep long. */
+void space_each_region(struct address_space *space, bool (*fn)(const struct region_info *, void *),
+		       void *arg);
+
+struct space_stats {
+	size_t mapped;	 /* pages of all regions */
+	size_t resident; /* pages that page tables show */
+	size_t resident_anonymous;
+	size_t peak_mapped, peak_resident;
+	size_t locked, stack, data, text; /* pages of such regions */
+	size_t tables;			  /* frames of page tables */
+	uint64_t faults_major, faults_minor;
+	uint64_t faults_zero, faults_anonymous, faults_cow, faults_reuse, faults_file, faults_stack,
+	    faults_spurious, faults_around; /* minor, by kind; pages mapped around */
+};
+
+void space_get_stats(struct address_space *space, struct space_stats *stats);
+
+/* Sums over all spaces that there are or were. */
+void space_get_totals(struct space_stats *stats);
+
+/* Recompute everything that can be recomputed. Returns the number of contradictions. */
+unsigned space_check(struct address_space *space) __must_check;
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a region of an address space can show besides anonymous memory: the pages of a file.
+ *
+ * A memory object hands out its pages by index (offset / PAGE_SIZE). The same page serves
+ * read(), write() and every mapping, so they all see the same bytes. Who makes objects (a file
+ * system) embeds this structure.
+ */
+#ifndef IKOS_MEMORY_OBJECT_H
+#define IKOS_MEMORY_OBJECT_H
+
+#include <list.h>
+#include <page.h>
+#include <spinlock.h>
+#include <types.h>
+
+struct memory_object;
+
+struct memory_object_ops {
+	/*
+	 * The page at index, filled, in *page with a reference that the caller drops by
+	 * page_put(). create: make a hole a page of zeroes; else a hole inside the file may be
+	 * answered with a page all the same. Returns 0; -ENXIO behind the end of the file, rounded
+	 * up to a page; -ENOMEM; -EIO. May sleep.
+	 */
+	int (*get_page)(struct memory_object *object, uint64_t index, bool create,
+			struct page **page);
+	/*
+	 * For fault-around: up to nr pages from index on that are there already, each with a
+	 * reference; NULL in the places of those that are not. Never sleeps.
+	 */
+	void (*peek_pages)(struct memory_object *object, uint64_t index, unsigned nr,
+			   struct page **pages);
+	/* References to the object as a whole: one for each region that maps it. */
+	void (*get)(struct memory_object *object);
+	void (*put)(struct memory_object *object);
+};
+
+struct memory_object {
+	const struct memory_object_ops *ops; /* (c) */
+	spinlock_t lock;		     /* RANK_OBJECT */
+	struct list_head regions;	     /* (l) lock: that map it, see address_space.h */
+};
+
+/* An object without regions. */
+void memory_object_init(struct memory_object *object, const struct memory_object_ops *ops);
+
+/*
+ * Take pages [first, end) out of every address space that maps them, because the file has been
+ * cut short (the next access gets FAULT_BUS). private: also the copies that private mappings
+ * have made. May sleep; holds no lock.
+ */
+void memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, bool private);
+
+/* References to a page of user memory or of a file. The last one frees the frame. */
+void page_get(struct page *page);
+void page_put(struct page *page);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes: programs in address spaces of their own. kernel/proc.
+ *
+ * A process is what its threads share. fork() makes a process with one thread, clone() with
+ * CLONE_VM | CLONE_THREAD one more thread of the same process. Process ids and thread ids are
+ * drawn from the same numbers; a process has the id of its first thread.
+ */
+#ifndef IKOS_PROCESS_H
+#define IKOS_PROCESS_H
+
+#include <address_space.h>
+#include <file.h>
+#include <types.h>
+
+struct thread;
+
+enum process_state {
+	PROCESS_ALIVE,
+	PROCESS_ZOMBIE, /* all threads have ended; its parent has not waited for it yet */
+};
+
+/* (c) fixed   (p) process_lock   (x) replaced by exec, by its only thread */
+struct process {
+	int pid;			 /* (c) */
+	int group, session;		 /* (p) */
+	struct process *parent;		 /* (p) NULL: the first process */
+	enum process_state state;	 /* (p) */
+	struct address_space *space;	 /* (x) NULL once it has ended */
+	struct fd_table *files;		 /* (x) NULL once it has ended */
+	struct fs_context *fs;		 /* (c) NULL once it has ended */
+	char name[16];			 /* (x) last component of what it executes, cut short */
+	struct process_private *private; /* kernel/proc's own */
+};
+
+/* The process of the running thread, or NULL for a thread of the kernel. */
+struct process *process_current(void);
+
+/* Start the first process, which runs path. Returns 0 or an error. */
+int process_start_first(const char *path, const char *const *argv, const char *const *envp);
+
+/* Send a signal to a process, a process group, or the running thread. 0, -ESRCH or -EINVAL. */
+int signal_process(int pid, int signal);
+int signal_group(int group, int signal);
+void signal_current(int signal, int code, uintptr_t address);
+
+/* Is a signal waiting that the running thread must see to: a sleep is to end with -EINTR? */
+bool signal_pending(void);
+
+/* ---- What /proc shows ---------------------------------------------------------------------- */
+
+struct process_info {
+	int pid, parent, group, session, tty_group;
+	char state; /* R, S, Z, T as ps prints it */
+	char name[16];
+	unsigned nr_threads;
+	uint64_t user_ns, system_ns; /* time spent running */
+	uint64_t children_ns;	     /* of those waited for */
+	uint64_t started_ns;	     /* time_ns() */
+	int priority, nice;
+	unsigned cpu; /* where it ran last */
+	uint64_t signals_pending, signals_blocked, signals_ignored, signals_caught;
+	uint64_t affinity;
+};
+
+/* The process with the lowest id of at least pid. Returns false if there is none. */
+bool process_info_next(int pid, struct process_info *info);
+
+/* Its address space, files and arguments, for /proc: with references, NULL if it has ended. */
+struct address_space *process_space(int pid);
+struct fd_table *process_files(int pid);
+struct file *process_executable(int pid);
+/* Where in its address space arguments and environment lie. */
+bool process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *env_start,
+		       uintptr_t *env_end);
+
+#endif
