@@ -33,6 +33,8 @@ enum page_use {
 	PAGE_USE_SLAB,	   /* objects; owner: its struct slab */
 	PAGE_USE_LARGE,	   /* a large object of kmalloc(); owner: how many frames */
 	PAGE_USE_MOVABLE,  /* may be moved; owner: its struct page_mover */
+	PAGE_USE_ANON,	   /* memory of a program; owner: the family of spaces: see user_page.h */
+	PAGE_USE_FILE,	   /* a page of a file; owner: its struct page_cache */
 };
 
 struct page {

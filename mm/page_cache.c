@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page cache: the pages of a file that are in memory.
+ *
+ * PROBLEM. What write() puts into a file, read() and every mapping of it must see at once, and
+ * a file that many read should be in memory once.
+ *
+ * IDEA. One frame for each page of a file, found by index in a tree. read() and write() copy
+ * from and to that frame; page tables lead to it. So there is nothing to keep in step:
+ *
+ *	read(), write()  ---\
+ *	                     >-->  page_tree[index]  -->  frame  <--  page tables
+ *	space_fault()    ---/
+ *
+ * A file system on a disk gives a function that fills a page. One in memory gives none: its
+ * pages are here or nowhere, and what was never written is zeroes.
+ *
+ * A page is filled before it can be found. Two who miss the same page may both fill one; the
+ * second to come uses the first's. What was read while the file was cut short may be old, so
+ * it is read again: nr_cuts tells.
+ *
+ * CUTTING A FILE SHORT must not leave anybody with a page behind its end. So the size goes
+ * first, after which nobody gets such a page; then the pages leave the tree; then they leave
+ * all page tables. A fault that got its page before has put it into its page table by then,
+ * because it holds its address space's lock from the one to the other.
+ *
+ * LOCKING. object.lock guards the tree and the size. It is not held while memory is allocated,
+ * pages are filled or unmapped. Whoever cuts or writes is kept apart by the file system.
+ */
+#include <errno.h>
+#include <page_cache.h>
+#include <panic.h>
+#include <printk.h>
+#include <string.h>
+#include <user_page.h>
+
+#define BATCH 16 /* pages taken out of the tree at a time */
+
+static size_t nr_total; /* frames of all caches; atomic */
+
+static uint64_t
+pages_for(uint64_t bytes)
+{
+	return (bytes >> PAGE_SHIFT) + (bytes % PAGE_SIZE != 0);
+}
+
+void
+memory_object_init(struct memory_object *object, const struct memory_object_ops *ops)
+{
+	object->ops = ops;
+	spin_init(&object->lock, "memory object", RANK_OBJECT);
+	list_init(&object->regions);
+}
+
+void
+page_cache_init(struct page_cache *cache, const struct memory_object_ops *ops,
+		int (*fill)(struct page_cache *cache, uint64_t index, struct page *page))
+{
+	*cache = (struct page_cache){ .fill = fill };
+	memory_object_init(&cache->object, ops);
+	page_tree_init(&cache->pages);
+}
+
+/* ---- Finding and making pages --------------------------------------------------- */
+
+/* Look a page up. Returns 0 and a reference, -ENXIO behind limit, -ENOENT if it is not there. */
+static int
+find_locked(struct page_cache *cache, uint64_t index, uint64_t limit, struct page **page)
+{
+	assert_held(&cache->object.lock);
+	if (index >= limit)
+		return -ENXIO;
+	*page = page_tree_find(&cache->pages, index);
+	if (!*page)
+		return -ENOENT;
+	page_get(*page);
+	return 0;
+}
+
+/* Where the pages end that may be had: behind the file, or for those who write nowhere. */
+static uint64_t
+limit_locked(struct page_cache *cache, bool anywhere)
+{
+	return anywhere ? UINT64_MAX : pages_for(cache->size);
+}
+
+/*
+ * Put a fresh page, filled when the file had been cut so many times, where there is still none.
+ * Returns 0, and the cache has a reference; what find_locked() says if that is no miss; -EAGAIN
+ * when it must be filled again, or spares does not hold what *needs says.
+ */
+static int
+try_insert(struct page_cache *cache, struct page *fresh, bool anywhere, uint64_t cuts,
+	   struct page_tree_spares *spares, unsigned *needs, struct page **page)
+{
+	uint64_t index = user_page(fresh)->index;
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+	int error = find_locked(cache, index, limit_locked(cache, anywhere), page);
+
+	if (error == -ENOENT) {
+		*needs = page_tree_needs(&cache->pages, index);
+		error = -EAGAIN;
+		if (*needs <= spares->nr && cuts == cache->nr_cuts) {
+			page_tree_insert(&cache->pages, index, fresh, spares);
+			page_get(fresh);
+			*page = fresh;
+			error = 0;
+		}
+	}
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	return error;
+}
+
+/* The page was not there: make it. */
+static int
+add_page(struct page_cache *cache, uint64_t index, bool anywhere, struct page **page)
+{
+	struct page_tree_spares spares = { .nr = 0 };
+	struct page *fresh = user_page_alloc(GFP_ZERO, PAGE_USE_FILE, cache, index);
+	uint64_t cuts = __atomic_load_n(&cache->nr_cuts, __ATOMIC_ACQUIRE), now = cuts;
+	unsigned needs = 0;
+	bool filled = !cache->fill;
+	int error = fresh ? -EAGAIN : -ENOMEM;
+
+	while (error == -EAGAIN) {
+		error = page_tree_reserve(&spares, needs);
+		if (!error && !filled)
+			error = cache->fill(cache, index, fresh);
+		if (error)
+			break;
+		error = try_insert(cache, fresh, anywhere, cuts, &spares, &needs, page);
+		now = __atomic_load_n(&cache->nr_cuts, __ATOMIC_ACQUIRE);
+		filled = !cache->fill || now == cuts;
+		cuts = now;
+	}
+	if (!error && *page == fresh)
+		__atomic_add_fetch(&nr_total, 1, __ATOMIC_RELAXED);
+	else if (fresh)
+		page_put(fresh);
+	page_tree_release(&spares);
+	return error;
+}
+
+static int
+get_page(struct page_cache *cache, uint64_t index, bool anywhere, struct page **page)
+{
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+	int error = find_locked(cache, index, limit_locked(cache, anywhere), page);
+
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	return error == -ENOENT ? add_page(cache, index, anywhere, page) : error;
+}
+
+int
+page_cache_get_page(struct memory_object *object, uint64_t index, bool create, struct page **page)
+{
+	(void)create; /* a hole that is looked at becomes a page, too */
+	return get_page(page_cache_of(object), index, false, page);
+}
+
+int
+page_cache_grab(struct page_cache *cache, uint64_t index, struct page **page)
+{
+	return get_page(cache, index, true, page);
+}
+
+void
+page_cache_peek_pages(struct memory_object *object, uint64_t index, unsigned nr,
+		      struct page **pages)
+{
+	struct page_cache *cache = page_cache_of(object);
+	irqflags_t irq = spin_lock_irqsave(&object->lock);
+	uint64_t limit = pages_for(cache->size);
+
+	page_tree_find_range(&cache->pages, index, nr, pages);
+	for (unsigned i = 0; i < nr; i++) {
+		if (index + i >= limit)
+			pages[i] = NULL;
+		else if (pages[i])
+			page_get(pages[i]);
+	}
+	spin_unlock_irqrestore(&object->lock, irq);
+}
+
+/* ---- The end of the file -------------------------------------------------------- */
+
+uint64_t
+page_cache_size(struct page_cache *cache)
+{
+	return __atomic_load_n(&cache->size, __ATOMIC_ACQUIRE);
+}
+
+void
+page_cache_extend(struct page_cache *cache, uint64_t size)
+{
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+
+	if (size > cache->size)
+		__atomic_store_n(&cache->size, size, __ATOMIC_RELEASE);
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+}
+
+/* Zero from the given byte of the file to the end of its page, if that is in memory. */
+static void
+zero_from(struct page_cache *cache, uint64_t byte)
+{
+	size_t keep = byte % PAGE_SIZE;
+	struct page *page = NULL;
+	irqflags_t irq;
+
+	if (keep == 0)
+		return;
+	irq = spin_lock_irqsave(&cache->object.lock);
+	(void)find_locked(cache, byte >> PAGE_SHIFT, UINT64_MAX, &page);
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	if (!page)
+		return;
+	memset((char *)page_to_virt(page) + keep, 0, PAGE_SIZE - keep);
+	page_put(page);
+}
+
+void
+page_cache_zero_tail(struct page_cache *cache)
+{
+	zero_from(cache, page_cache_size(cache));
+}
+
+/* Take pages [first, end) out of the tree and drop the cache's references to them. */
+static void
+take_out(struct page_cache *cache, uint64_t first, uint64_t end)
+{
+	struct page *pages[BATCH];
+	unsigned nr;
+
+	do {
+		irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+
+		nr = page_tree_take(&cache->pages, first, end, pages, BATCH);
+		spin_unlock_irqrestore(&cache->object.lock, irq);
+		__atomic_sub_fetch(&nr_total, nr, __ATOMIC_RELAXED);
+		for (unsigned i = 0; i < nr; i++)
+			page_put(pages[i]);
+	} while (nr == BATCH);
+}
+
+void
+page_cache_truncate(struct page_cache *cache, uint64_t size)
+{
+	uint64_t old, first = pages_for(size);
+	irqflags_t irq;
+
+	page_cache_zero_tail(cache);
+	irq = spin_lock_irqsave(&cache->object.lock);
+	old = cache->size;
+	__atomic_store_n(&cache->size, size, __ATOMIC_RELEASE);
+	if (size < old)
+		__atomic_add_fetch(&cache->nr_cuts, 1, __ATOMIC_RELEASE);
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	if (size >= old)
+		return;
+	take_out(cache, first, UINT64_MAX);
+	memory_object_unmap(&cache->object, first, UINT64_MAX, true);
+	zero_from(cache, size);
+}
+
+void
+page_cache_punch(struct page_cache *cache, uint64_t first, uint64_t end)
+{
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+
+	__atomic_add_fetch(&cache->nr_cuts, 1, __ATOMIC_RELEASE);
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	take_out(cache, first, end);
+	memory_object_unmap(&cache->object, first, end, false);
+}
+
+void
+page_cache_drop(struct page_cache *cache)
+{
+	ASSERT(list_empty(&cache->object.regions));
+	__atomic_store_n(&cache->size, 0, __ATOMIC_RELEASE);
+	take_out(cache, 0, UINT64_MAX);
+	ASSERT_EQ(cache->pages.nr, 0);
+}
+
+/* ---- Looking at it --------------------------------------------------------------- */
+
+size_t
+page_cache_nr_pages(struct page_cache *cache)
+{
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+	size_t nr = cache->pages.nr;
+
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	return nr;
+}
+
+size_t
+page_cache_total(void)
+{
+	return __atomic_load_n(&nr_total, __ATOMIC_RELAXED);
+}
+
+unsigned
+page_cache_check(struct page_cache *cache)
+{
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+	unsigned errors = page_tree_check(&cache->pages);
+	uint64_t index = 0;
+
+	for (size_t nr = 0; errors == 0 && nr < cache->pages.nr; index++) {
+		struct page *page = page_tree_find(&cache->pages, index);
+
+		if (!page)
+			continue;
+		nr++;
+		if (page->use == PAGE_USE_FILE && page->owner == (uintptr_t)cache &&
+		    user_page(page)->index == index && page_references(page) > 0)
+			continue;
+		kprintf("check: page %lu of a file is not its own\n", (unsigned long)index);
+		errors++;
+	}
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	return errors;
+}
