@@ -292,7 +292,7 @@ bochs: $(ISO) ## boot the CD image on Bochs, which only prints
 
 $(ISO): $(KERNEL) scripts/mkiso $(B)/iso.txt
 	$(call say,ISO,$@)
-	$(Q)scripts/mkiso $(KERNEL) $@ '$(CMDLINE)'
+	$(Q)scripts/mkiso $(KERNEL) $@ '$(CMDLINE)' $(INITRD)
 $(B)/iso.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(CMDLINE)' >$@
 $(call stamp,$(B)/iso.txt,$(CMDLINE))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# Programs for user mode, and the initrd that brings them and BusyBox to the kernel.
+#   INITRD=build/initrd.cpio  the archive to boot with; empty: boot to the kernel's own console
+
+# A kernel of the first three labs runs no programs.
+ifeq ($(filter 1 2 3,$(LAB_NUMBER)),)
+INITRD ?= $(O)/initrd.cpio
+endif
+export INITRD
+
+# Programs run unmodified on Linux: what they print there is what they must print here.
+UCC ?= musl-gcc
+UCFLAGS := -static -O2 -Wall -Wextra -Werror
+U := $(O)/user
+USER_PROGRAMS := $(patsubst %.c,$(O)/%,$(wildcard user/*.c))
+USER_TESTS := $(patsubst %.c,$(O)/%,$(wildcard user/tests/*.c))
+USER_BENCH := $(patsubst %.c,$(O)/%,$(wildcard user/bench/*.c))
+USER_ALL := $(USER_PROGRAMS) $(USER_TESTS) $(USER_BENCH)
+BUSYBOX ?= $(call tool,busybox)
+
+.PHONY: user initrd
+user: $(USER_ALL) ## build the programs for user mode
+	@:
+
+$(USER_ALL): $(O)/%: %.c
+	$(call say,UCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(UCC) $(UCFLAGS) -Iuser/include -MMD -MP -MF $@.d -o $@ $<
+
+-include $(USER_ALL:=.d)
+
+initrd: $(O)/initrd.cpio ## pack BusyBox and the programs for user mode
+	@:
+
+INITRD_MEMBERS := $(addprefix bin/=,$(USER_PROGRAMS) $(USER_BENCH)) \
+	$(addprefix tests/=,$(USER_TESTS))
+INITRD_FILES := $(shell find user/root -type f 2>/dev/null)
+INITRD_WITH := $(BUSYBOX) $(INITRD_MEMBERS) $(INITRD_FILES)
+$(O)/initrd.cpio: $(USER_ALL) $(INITRD_FILES) $(BUSYBOX) scripts/mkinitrd $(O)/initrd.txt
+	$(call say,CPIO,$@)
+	$(Q)scripts/mkinitrd --busybox '$(call tool,busybox)' --files user/root $@ \
+		$(INITRD_MEMBERS)
+$(O)/initrd.txt:
+	@mkdir -p $(@D); printf '%s\n' '$(INITRD_WITH)' >$@
+$(call stamp,$(O)/initrd.txt,$(INITRD_WITH))
+
+# The machine gets it as a module.
+run $(ISO): $(INITRD)
+$(ISO): $(B)/iso-initrd.txt
+$(B)/iso-initrd.txt:
+	@mkdir -p $(@D); printf '%s\n' '$(INITRD)' >$@
+$(call stamp,$(B)/iso-initrd.txt,$(INITRD))
+
+$(call needs,$(O)/initrd.cpio,busybox)
+$(call needs,$(USER_ALL),$(UCC))
