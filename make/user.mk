@@ -6,7 +6,8 @@
 ifeq ($(filter 1 2 3,$(LAB_NUMBER)),)
 INITRD ?= $(O)/initrd.cpio
 endif
-export INITRD
+# Of this target only: tools that run make in other trees must not hand it on.
+run: export INITRD := $(INITRD)
 
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
