@@ -11,8 +11,11 @@ void sched_init(void);
 /* Make the running code this CPU's idle thread; it runs threads for ever. Interrupts are off. */
 _Noreturn void sched_start_cpu(void);
 
-/* This CPU's timer expired. Called at the end of the interrupt, interrupts off. */
-void sched_tick(void);
+/*
+ * This CPU's timer expired. Called at the end of the interrupt, interrupts off. in_user: it came
+ * from user mode.
+ */
+void sched_tick(bool in_user);
 
 /* Let an idle CPU run what became ready. Called at the end of interrupts, interrupts off. */
 void sched_preempt(void);

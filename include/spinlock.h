@@ -28,6 +28,7 @@ enum lock_rank {
 	RANK_ZONE,    /* struct zone: page blocks, marks */
 	RANK_BUDDY,   /* struct buddy: free blocks */
 	RANK_DEVICE,  /* drivers' input queues */
+	RANK_PROCESS, /* processes and their signals */
 	RANK_SCHED,   /* threads, run queue, wait queues */
 	RANK_CONSOLE, /* output: may be taken under any other */
 };

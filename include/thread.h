@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel threads: preemptive, round robin, on all CPUs.
+ * Threads: preemptive, round robin, on all CPUs. Those of programs are threads of the kernel
+ * that now and then go to user mode.
  *
  * Every call here may be made from any thread. Those marked "may sleep" must not be
  * made with interrupts off, with a spin lock held, or from an interrupt handler.
@@ -59,6 +60,15 @@ void wait_queue_init(struct wait_queue *queue);
  * loop that tests the condition again.
  */
 void wait_on(struct wait_queue *queue, spinlock_t *lock);
+
+#define WAIT_FOREVER UINT64_MAX
+
+/*
+ * The same, but no longer than until time_ns() is until, and not if thread_interrupt() was or is
+ * called for this thread. Returns 0 if it was woken, or -ETIMEDOUT, or -ERESTARTSYS, which a
+ * system call passes on: it is made again if the signal allows that.
+ */
+int wait_on_until(struct wait_queue *queue, spinlock_t *lock, uint64_t until) __must_check;
 
 /* Make one or all waiters ready. Callable from interrupt handlers. */
 void wake_one(struct wait_queue *queue);

@@ -7,8 +7,8 @@
  * rising rank only. So every acquisition is checked against the locks that this CPU
  * already holds, and the first run through a wrong path panics, contended or not.
  *
- *	held locks of this CPU     buddy (rank 2)   sched (rank 4)
- *	may take                   rank 5 and up
+ *	held locks of this CPU     buddy   sched, which is of higher rank
+ *	may take                   what is of higher rank than sched
  *
  * The stack of held locks is per CPU and only touched with interrupts off, as is the
  * holder's mark in a lock; so neither needs a lock. Locks need not be released in the
@@ -24,7 +24,7 @@
 
 #include <percpu.h>
 
-#define MAX_HELD 10 /* ranks rise strictly, so more cannot be held */
+#define MAX_HELD 16 /* ranks rise strictly, so more cannot be held */
 
 _Static_assert(RANK_CONSOLE < MAX_HELD, "one lock of each rank must fit");
 

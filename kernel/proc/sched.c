@@ -46,10 +46,14 @@
  * running thread's tick, and the wake-up of the first of the threads that fell asleep
  * on this CPU. An idle CPU has no tick, and without sleepers no timer at all.
  *
- * What is left out: priorities, and a run queue for each CPU. One queue is fair and
- * simple; its lock would be the limit on machines with many more CPUs.
+ * Priority is time: of threads that compete, each has its turn, and a nice value of 10 makes
+ * that half as long, one of -20 twice. So nobody starves, whatever the others are.
+ *
+ * What is left out: a run queue for each CPU. One queue is fair and simple; its lock would be
+ * the limit on machines with many more CPUs.
  */
 #include <cmdline.h>
+#include <errno.h>
 #include <panic.h>
 #include <percpu.h>
 #include <prng.h>
@@ -78,7 +82,8 @@ static struct thread main_thread;
 
 spinlock_t sched_lock = SPINLOCK_INIT("sched", RANK_SCHED);
 struct list_head all_threads = LIST_INIT(all_threads);
-static struct list_head run_queue = LIST_INIT(run_queue); /* (s) */
+void (*sched_switch_hook)(struct thread *prev, struct thread *next); /* (c) */
+static struct list_head run_queue = LIST_INIT(run_queue);	     /* (s) */
 static uint64_t idle_cpus; /* (s) bit for each CPU that halts and has not been called yet */
 static uint64_t fuzz_min_ns, fuzz_max_ns; /* (s) 0: regular ticks */
 
@@ -89,13 +94,14 @@ _Static_assert(MAX_CPUS <= 64, "idle_cpus has a bit for each CPU");
 
 /* ---- The timer ---------------------------------------------------------------------- */
 
+/* How long a thread may run that begins now. */
 static uint64_t
-next_tick_locked(struct cpu_sched *cpu)
+next_tick_locked(struct cpu_sched *cpu, const struct thread *thread)
 {
 	assert_held(&sched_lock);
 	if (fuzz_max_ns)
 		return fuzz_min_ns + prng_below(&cpu->prng, fuzz_max_ns - fuzz_min_ns + 1);
-	return tick_us * NSEC_PER_USEC;
+	return tick_us * NSEC_PER_USEC * (uint64_t)(20 - thread->nice) / 20;
 }
 
 /* Set this CPU's timer to what comes first. */
@@ -106,7 +112,7 @@ set_timer_locked(struct cpu_sched *cpu, uint64_t now)
 
 	assert_held(&sched_lock);
 	if (!list_empty(&cpu->sleepers))
-		at = MIN(at, list_first_entry(&cpu->sleepers, struct thread, link)->wake_at);
+		at = MIN(at, list_first_entry(&cpu->sleepers, struct thread, timer)->wake_at);
 	if (at == cpu->armed_for)
 		return;
 	cpu->armed_for = at;
@@ -124,12 +130,27 @@ sched_add_sleeper_locked(struct thread *thread, uint64_t wake_at)
 	assert_held(&sched_lock);
 	thread->state = THREAD_ASLEEP;
 	thread->wake_at = wake_at;
+	thread->timed = true;
 	/* Look from the end: most sleep longer than those before them. Equals stay in order. */
 	for (at = this_cpu(cpu_sched).sleepers.prev; at != &this_cpu(cpu_sched).sleepers;
 	     at = at->prev)
-		if (list_entry(at, struct thread, link)->wake_at <= wake_at)
+		if (list_entry(at, struct thread, timer)->wake_at <= wake_at)
 			break;
-	list_add(&thread->link, at);
+	list_add(&thread->timer, at);
+}
+
+/* A timer that was set for it stays set: an interrupt in which nothing is found to do. */
+void
+sched_wake_locked(struct thread *thread, int woken)
+{
+	assert_held(&sched_lock);
+	if (thread->queued)
+		list_del(&thread->link);
+	if (thread->timed)
+		list_del(&thread->timer);
+	thread->queued = thread->timed = false;
+	thread->woken = woken;
+	sched_ready_locked(thread);
 }
 
 static void
@@ -137,12 +158,11 @@ wake_sleepers_locked(struct cpu_sched *cpu, uint64_t now)
 {
 	assert_held(&sched_lock);
 	while (!list_empty(&cpu->sleepers)) {
-		struct thread *thread = list_first_entry(&cpu->sleepers, struct thread, link);
+		struct thread *thread = list_first_entry(&cpu->sleepers, struct thread, timer);
 
 		if (thread->wake_at > now)
 			return;
-		list_del(&thread->link);
-		sched_ready_locked(thread);
+		sched_wake_locked(thread, -ETIMEDOUT);
 	}
 }
 
@@ -156,7 +176,7 @@ first_ready_locked(void)
 
 	assert_held(&sched_lock);
 	list_for_each_entry (thread, &run_queue, link) {
-		if (thread->bound == CPU_ANY || thread->bound == (int)cpu_id())
+		if (thread->cpus >> cpu_id() & 1)
 			return thread;
 	}
 	return NULL;
@@ -166,11 +186,9 @@ first_ready_locked(void)
 static int
 idle_cpu_for_locked(const struct thread *thread)
 {
-	uint64_t cpus = idle_cpus;
+	uint64_t cpus = idle_cpus & thread->cpus;
 
 	assert_held(&sched_lock);
-	if (thread->bound != CPU_ANY)
-		cpus &= 1ull << thread->bound;
 	if (cpus & 1ull << cpu_id())
 		return (int)cpu_id();
 	return cpus ? __builtin_ctzll(cpus) : -1;
@@ -215,14 +233,16 @@ sched_switch_locked(void)
 	cpu->switched_at = now;
 	if (next == &cpu->idle)
 		cpu->tick_at = NEVER;
-	else if (cpu->tick_at == NEVER)
-		cpu->tick_at = now + next_tick_locked(cpu);
+	else if (cpu->tick_at == NEVER || next->nice != prev->nice)
+		cpu->tick_at = now + next_tick_locked(cpu, next);
 	set_timer_locked(cpu, now);
 
 	next->state = THREAD_RUNNING;
 	next->cpu = cpu_id();
 	if (next == prev)
 		return;
+	if (sched_switch_hook)
+		sched_switch_hook(prev, next);
 	arch_thread_set_current(next);
 	arch_switch(&prev->sp, next->sp);
 	/* Here prev runs again, perhaps on another CPU: cpu and next are stale. */
@@ -258,7 +278,7 @@ thread_yield(void)
 /* ---- Interrupts ----------------------------------------------------------------------- */
 
 void
-sched_tick(void)
+sched_tick(bool in_user)
 {
 	struct cpu_sched *cpu = &this_cpu(cpu_sched);
 	uint64_t now = time_ns();
@@ -267,7 +287,8 @@ sched_tick(void)
 	cpu->armed_for = NEVER;
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
-		cpu->tick_at = now + next_tick_locked(cpu);
+		thread_current()->ticks[in_user]++;
+		cpu->tick_at = now + next_tick_locked(cpu, thread_current());
 		yield_locked();
 	} else if (thread_current() == &cpu->idle) {
 		yield_locked();
@@ -277,14 +298,50 @@ sched_tick(void)
 	spin_unlock(&sched_lock);
 }
 
+/* Give up a CPU that the running thread may not use any more. */
+static void
+leave_cpu_locked(void)
+{
+	assert_held(&sched_lock);
+	if (thread_current()->cpus >> cpu_id() & 1)
+		return;
+	sched_ready_locked(thread_current());
+	sched_switch_locked();
+}
+
 void
 sched_preempt(void)
 {
-	if (thread_current() != &this_cpu(cpu_sched).idle)
+	struct thread *thread = thread_current();
+	bool idle = thread == &this_cpu(cpu_sched).idle;
+
+	if (!idle && thread->cpus >> cpu_id() & 1)
 		return;
 	spin_lock(&sched_lock);
-	yield_locked();
+	if (idle)
+		yield_locked();
+	else
+		leave_cpu_locked();
 	spin_unlock(&sched_lock);
+}
+
+void
+thread_set_cpus(struct thread *thread, uint64_t cpus)
+{
+	irqflags_t flags;
+
+	assert_may_sleep("thread_set_cpus");
+	flags = spin_lock_irqsave(&sched_lock);
+	thread->cpus = cpus;
+	if (thread == thread_current())
+		leave_cpu_locked();
+	else if (thread->state == THREAD_RUNNING)
+		smp_reschedule(thread->cpu);
+	if (thread->state == THREAD_READY) { /* now perhaps for a CPU that is idle */
+		list_del(&thread->link);
+		sched_ready_locked(thread);
+	}
+	spin_unlock_irqrestore(&sched_lock, flags);
 }
 
 /* ---- Start, and the idle threads -------------------------------------------------------- */
@@ -339,7 +396,7 @@ sched_init(void)
 	arch_thread_set_current(&main_thread);
 	cpu = init_cpu_locked();
 	cpu->idle.sp = arch_thread_stack(smp_idle_stack(0), idle_main);
-	cpu->tick_at = time_ns() + next_tick_locked(cpu);
+	cpu->tick_at = time_ns() + next_tick_locked(cpu, &main_thread);
 	set_timer_locked(cpu, time_ns());
 	spin_unlock_irqrestore(&sched_lock, flags);
 }
@@ -369,7 +426,7 @@ restart_tick(void *seed)
 	spin_lock(&sched_lock);
 	prng_seed(&cpu->prng, *(const uint64_t *)seed + cpu_id());
 	if (cpu->tick_at != NEVER)
-		cpu->tick_at = now + next_tick_locked(cpu);
+		cpu->tick_at = now + next_tick_locked(cpu, thread_current());
 	set_timer_locked(cpu, now);
 	spin_unlock(&sched_lock);
 }

@@ -28,18 +28,18 @@ static KMEM_CACHE(thread_cache, "thread", sizeof(struct thread), 64, 0, NULL);
 static unsigned nr_created; /* (s) the next thread's id */
 
 void
-thread_init_locked(struct thread *thread, const char *name, int bound)
+thread_init_locked(struct thread *thread, const char *name, int cpu)
 {
 	assert_held(&sched_lock);
 	memset(thread, 0, sizeof(*thread));
-	thread->bound = bound;
+	thread->cpus = cpu == CPU_ANY ? UINT64_MAX : 1ull << cpu;
 	thread->id = nr_created++;
 	wait_queue_init(&thread->exit);
 	strlcpy(thread->name, name, sizeof(thread->name));
 	list_add_tail(&thread->all, &all_threads);
 }
 
-static _Noreturn void
+_Noreturn void
 thread_exit(void)
 {
 	struct thread *thread = thread_current();
@@ -65,7 +65,7 @@ thread_main(void)
 }
 
 struct thread *
-thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
+thread_new(const char *name, void (*entry)(void *), void *arg, size_t reserve)
 {
 	/* Also with interrupts off, where nobody may wait for memory. */
 	gfp_t gfp = arch_irqs_enabled() ? GFP_KERNEL : GFP_NOWAIT;
@@ -73,7 +73,6 @@ thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
 	irqflags_t flags;
 	uintptr_t top;
 
-	ASSERT(cpu == CPU_ANY || (cpu >= 0 && cpu < (int)nr_cpus));
 	thread = kmem_cache_alloc(&thread_cache, gfp);
 	if (!thread)
 		return NULL;
@@ -81,18 +80,48 @@ thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
 	if (!top)
 		goto no_stack;
 	flags = spin_lock_irqsave(&sched_lock);
-	thread_init_locked(thread, name, cpu);
+	thread_init_locked(thread, name, CPU_ANY);
+	thread->state = THREAD_DEAD; /* so far */
 	thread->entry = entry;
 	thread->arg = arg;
 	thread->stack = top;
-	thread->sp = arch_thread_stack(top, thread_main);
-	sched_ready_locked(thread);
+	thread->sp = arch_thread_stack(top - reserve, thread_main);
 	spin_unlock_irqrestore(&sched_lock, flags);
 	return thread;
 
 no_stack:
 	kmem_cache_free(&thread_cache, thread);
 	return NULL;
+}
+
+void
+thread_start(struct thread *thread)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	sched_ready_locked(thread);
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+void
+thread_discard(struct thread *thread)
+{
+	thread_join(thread); /* which takes it for one that has ended */
+}
+
+struct thread *
+thread_create(const char *name, void (*entry)(void *), void *arg, int cpu)
+{
+	struct thread *thread;
+
+	ASSERT(cpu == CPU_ANY || (cpu >= 0 && cpu < (int)nr_cpus));
+	thread = thread_new(name, entry, arg, 0);
+	if (!thread)
+		return NULL;
+	if (cpu != CPU_ANY)
+		thread->cpus = 1ull << cpu;
+	thread_start(thread);
+	return thread;
 }
 
 void
@@ -170,7 +199,7 @@ threads_print(void)
 	kprintf("%4s %-8s %3s %5s %10s %s\n", "id", "state", "cpu", "bound", "run ms", "name");
 	for (unsigned id = 0; copy_thread(id, &thread); id = thread.id + 1)
 		kprintf("%4u %-8s %3u %5s %10lu %s\n", thread.id, state_names[thread.state],
-			thread.cpu, thread.bound == CPU_ANY ? "any" : "one",
+			thread.cpu, thread.cpus & (thread.cpus - 1) ? "any" : "one",
 			(unsigned long)(thread.run_ns / NSEC_PER_MSEC), thread.name);
 }
 

@@ -15,8 +15,16 @@
  * because a third thread may have used the condition up before the sleeper runs again.
  * Waiters are served first come, first served. (Hoare 1974; Lampson and Redell 1980 for
  * the loop)
+ *
+ * A sleep that can be interrupted ends for one of three reasons, whichever is first: a wake-up,
+ * its time, or thread_interrupt(). The first takes the thread out of both queues it is in, so the
+ * others do not find it any more. An interruption is remembered in the thread, under the same
+ * lock, so one that comes just before the sleep prevents it.
  */
+#include <errno.h>
 #include <panic.h>
+#include <percpu.h>
+#include <smp.h>
 
 #include "proc.h"
 
@@ -33,8 +41,26 @@ wait_locked(struct wait_queue *queue)
 
 	assert_held(&sched_lock);
 	thread->state = THREAD_ASLEEP;
+	thread->queued = true;
 	list_add_tail(&thread->link, &queue->waiters);
 	sched_switch_locked();
+}
+
+int
+wait_until_locked(struct wait_queue *queue, uint64_t until)
+{
+	struct thread *thread = thread_current();
+
+	assert_held(&sched_lock);
+	if (thread->interrupted)
+		return -ERESTARTSYS;
+	if (until != WAIT_FOREVER)
+		sched_add_sleeper_locked(thread, until);
+	thread->interruptible = true;
+	thread->woken = 0;
+	wait_locked(queue);
+	thread->interruptible = false;
+	return thread->woken;
 }
 
 void
@@ -48,6 +74,42 @@ wait_on(struct wait_queue *queue, spinlock_t *lock)
 	spin_lock(lock);
 }
 
+int
+wait_on_until(struct wait_queue *queue, spinlock_t *lock, uint64_t until)
+{
+	int woken;
+
+	assert_held(lock);
+	spin_lock(&sched_lock);
+	spin_unlock(lock);
+	woken = wait_until_locked(queue, until);
+	spin_unlock(&sched_lock);
+	spin_lock(lock);
+	return woken;
+}
+
+void
+thread_interrupt(struct thread *thread)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	thread->interrupted = true;
+	if (thread->state == THREAD_ASLEEP && thread->interruptible)
+		sched_wake_locked(thread, -ERESTARTSYS);
+	else if (thread->state == THREAD_RUNNING && thread->cpu != cpu_id())
+		smp_reschedule(thread->cpu); /* on its way back to user mode it will see it */
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
+void
+thread_clear_interrupt(struct thread *thread)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	thread->interrupted = false;
+	spin_unlock_irqrestore(&sched_lock, flags);
+}
+
 static bool
 wake_first_locked(struct wait_queue *queue)
 {
@@ -57,8 +119,7 @@ wake_first_locked(struct wait_queue *queue)
 	if (list_empty(&queue->waiters))
 		return false;
 	thread = list_first_entry(&queue->waiters, struct thread, link);
-	list_del(&thread->link);
-	sched_ready_locked(thread);
+	sched_wake_locked(thread, 0);
 	return true;
 }
 

@@ -7,14 +7,24 @@
  * lies a made-up call frame that returns to the interrupted instruction, so that a backtrace
  * taken in a handler goes on through the interrupted code.
  *
- * All code runs in ring 0, so there is no GS to swap.
+ * GS points at this CPU's struct arch_cpu while the kernel runs, and wherever the program wants
+ * while a program runs. swapgs exchanges the two, here and in user/syscall_entry.S, next to
+ * the change of ring; so ordinarily the ring that was interrupted tells which GS is in force.
+ * The three exceptions that may strike between a change of ring and its swapgs look at GS
+ * itself: a program's is never in the upper half.
  */
 #define FRAME_RIP 136 /* offsetof(struct trap_frame, rip) */
+#define FRAME_CS  144
+
+#define MSR_GS_BASE 0xc0000101
 
 	.text
 
 /* Vectors whose exceptions push an error code: bit n for vector n (Intel SDM 3, table 6-1). */
 #define HAS_ERROR_CODE 0x60227d00
+
+/* Bit n: vector n may strike anywhere: NMI, double fault, machine check. */
+#define ANYWHERE 0x00040104
 
 	.balign 16
 	.global trap_stubs
@@ -26,7 +36,11 @@ trap_stubs:
 	pushq $0
 	.endif
 	pushq $vector
+	.if (ANYWHERE >> vector) & 1
+	jmp trap_entry_anywhere
+	.else
 	jmp trap_entry
+	.endif
 	.set vector, vector + 1
 	.endr
 	.rept 256 - 32
@@ -37,7 +51,7 @@ trap_stubs:
 	.set vector, vector + 1
 	.endr
 
-trap_entry:
+	.macro push_registers
 	pushq %rax
 	pushq %rcx
 	pushq %rdx
@@ -54,12 +68,18 @@ trap_entry:
 	pushq %r14
 	pushq %r15
 	cld
+	.endm
+
+	.macro call_dispatch
 	movq %rsp, %rdi
 	pushq FRAME_RIP(%rsp)
 	pushq %rbp
 	movq %rsp, %rbp
 	call trap_dispatch
 	addq $16, %rsp
+	.endm
+
+	.macro pop_registers
 	popq %r15
 	popq %r14
 	popq %r13
@@ -76,6 +96,45 @@ trap_entry:
 	popq %rcx
 	popq %rax
 	addq $16, %rsp /* vector, error code */
+	.endm
+
+trap_entry:
+	push_registers
+	testb $3, FRAME_CS(%rsp)
+	jz 1f
+	swapgs
+1:	call_dispatch
+	testb $3, FRAME_CS(%rsp)
+	jz 2f
+	swapgs
+2:	pop_registers
+	iretq
+
+/* RBX remembers whether to swap back. */
+trap_entry_anywhere:
+	push_registers
+	xorl %ebx, %ebx
+	movl $MSR_GS_BASE, %ecx
+	rdmsr
+	testl %edx, %edx
+	js 1f
+	swapgs
+	incl %ebx
+1:	call_dispatch
+	testl %ebx, %ebx
+	jz 2f
+	swapgs
+2:	pop_registers
+	iretq
+
+/*
+ * Go on in user mode with the trap frame that RSP points at. Interrupts are off, GS is the
+ * kernel's.
+ */
+	.global trap_to_user
+trap_to_user:
+	swapgs
+	pop_registers
 	iretq
 
 /*

@@ -3,9 +3,9 @@
  * Segments, and what each CPU keeps to itself.
  *
  * 64-bit mode ignores segment bases and limits, but still wants a code segment that says
- * "64 bit, ring 0", a data segment for SS, and a task state segment, whose only use is to
- * name the stacks that some traps switch to (IST). Each CPU has its own TSS and hence
- * its own GDT, inside struct arch_cpu, which GS points at.
+ * "64 bit, ring 0", a data segment for SS, the same two for ring 3, and a task state segment,
+ * which names the stacks that traps switch to: from ring 3 (rsp[0]), and some always (IST). Each
+ * CPU has its own TSS and hence its own GDT, inside struct arch_cpu, which GS points at.
  *
  * Source: Intel SDM vol. 3, 3.4.5 (segment descriptors), "TSS Descriptor in 64-bit mode".
  */
@@ -13,6 +13,7 @@
 
 #define DESCRIPTOR_CODE64 0x00af9b000000fffful /* present, ring 0, executable, L, accessed */
 #define DESCRIPTOR_DATA	  0x00cf93000000fffful /* present, ring 0, writable, accessed */
+#define DESCRIPTOR_RING3  0x0000600000000000ul /* in place of ring 0 */
 #define TSS_AVAILABLE	  0x0000890000000000ul /* present, ring 0, 64-bit TSS, not busy */
 
 struct arch_cpu arch_cpus[MAX_CPUS];
@@ -48,6 +49,8 @@ gdt_load(struct arch_cpu *cpu)
 
 	cpu->gdt[KERNEL_CS / 8] = DESCRIPTOR_CODE64;
 	cpu->gdt[KERNEL_DS / 8] = DESCRIPTOR_DATA;
+	cpu->gdt[USER_CS / 8] = DESCRIPTOR_CODE64 | DESCRIPTOR_RING3;
+	cpu->gdt[USER_DS / 8] = DESCRIPTOR_DATA | DESCRIPTOR_RING3;
 	set_tss_descriptor(&cpu->gdt[TSS_SEL / 8], &cpu->tss);
 
 	/* CS can only be reloaded by a far jump, call or return. */

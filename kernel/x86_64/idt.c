@@ -12,6 +12,7 @@
 #include "x86.h"
 
 #define GATE_INTERRUPT 0x8e /* present, ring 0, 64-bit interrupt gate */
+#define GATE_FOR_ALL   0xee /* the same, for ring 3 too */
 #define STUB_SIZE      16   /* entry.S */
 
 struct gate {
@@ -51,6 +52,7 @@ idt_init(void)
 {
 	for (unsigned vector = 0; vector < NR_VECTORS; vector++)
 		set_gate(vector, 0);
+	idt[VECTOR_BREAKPOINT].type = GATE_FOR_ALL; /* programs may execute INT3 */
 	set_gate(VECTOR_DOUBLE_FAULT, IST_DOUBLE_FAULT + 1);
 	set_gate(VECTOR_NMI, IST_NMI + 1);
 	set_gate(VECTOR_MACHINE_CHECK, IST_MACHINE_CHECK + 1);

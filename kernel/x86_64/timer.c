@@ -109,9 +109,8 @@ wait_for_pit(uint16_t start, unsigned ticks)
 static void
 timer_interrupt(struct trap_frame *frame)
 {
-	(void)frame;
 	apic_eoi();
-	sched_tick();
+	sched_tick(from_user(frame));
 }
 
 void

@@ -2,9 +2,10 @@
 /*
  * What happens when the processor enters the kernel through entry.S.
  *
- * Interrupts, and the NMI, go to the handler that was set for the vector. Exceptions have
- * none so far: the kernel raises one only by a bug, so each panics, and says in words what
- * the processor was asked to do and why it could not. A test that provokes an exception on
+ * Interrupts, and the NMI, go to the handler that was set for the vector. Exceptions of
+ * programs go to user_traps, as do page faults of the few instructions that touch programs'
+ * memory. Any other exception the kernel raises only by a bug, so each panics, and says in words
+ * what the processor was asked to do and why it could not. A test that provokes an exception on
  * purpose runs under trap_expect(), which cuts it short there.
  *
  * Source: Intel SDM vol. 3, chapter 6; 4.7 (page-fault error code).
@@ -15,13 +16,6 @@
 #include "pte.h"
 #include "x86.h"
 
-/* Page-fault error code. */
-#define PF_PROTECTION (1u << 0) /* the page is present, but not for this */
-#define PF_WRITE      (1u << 1)
-#define PF_USER	      (1u << 2)
-#define PF_RESERVED   (1u << 3) /* a reserved bit is set in a page table */
-#define PF_FETCH      (1u << 4)
-
 #define RFLAGS_FIXED (1ul << 1) /* always set */
 
 static const char *const exception_names[VECTOR_FIRST_IRQ] = {
@@ -29,7 +23,7 @@ static const char *const exception_names[VECTOR_FIRST_IRQ] = {
 	[VECTOR_DEBUG] = "debug exception",
 	[VECTOR_NMI] = "non-maskable interrupt",
 	[VECTOR_BREAKPOINT] = "breakpoint",
-	[4] = "overflow",
+	[VECTOR_OVERFLOW] = "overflow",
 	[5] = "bound range exceeded",
 	[VECTOR_INVALID_OPCODE] = "invalid opcode",
 	[7] = "floating-point unit not available",
@@ -39,15 +33,17 @@ static const char *const exception_names[VECTOR_FIRST_IRQ] = {
 	[12] = "stack segment fault",
 	[VECTOR_PROTECTION] = "general protection fault",
 	[VECTOR_PAGE_FAULT] = "page fault",
-	[16] = "x87 floating-point error",
-	[17] = "alignment check",
+	[VECTOR_X87] = "x87 floating-point error",
+	[VECTOR_ALIGNMENT] = "alignment check",
 	[VECTOR_MACHINE_CHECK] = "machine check",
-	[19] = "SIMD floating-point error",
+	[VECTOR_SIMD] = "SIMD floating-point error",
 	[20] = "virtualization exception",
 	[21] = "control protection exception",
 };
 
 static void (*handlers[NR_VECTORS])(struct trap_frame *frame); /* (c) after boot */
+
+const struct user_traps *user_traps; /* (c) after boot */
 
 /* What trap_expect() waits for. Only its own CPU uses it, with interrupts off. */
 static struct expectation {
@@ -188,18 +184,44 @@ ignore(struct trap_frame *frame)
 	(void)frame;
 }
 
+/* What strikes the kernel's own state, whoever was running. */
+static bool
+is_fatal(unsigned vector)
+{
+	return vector == VECTOR_DOUBLE_FAULT || vector == VECTOR_MACHINE_CHECK;
+}
+
+static void
+exception(struct trap_frame *frame, unsigned vector)
+{
+	if (user_traps && !is_fatal(vector)) {
+		if (from_user(frame)) {
+			user_traps->exception(frame);
+			return;
+		}
+		if (vector == VECTOR_PAGE_FAULT && user_traps->fixup(frame))
+			return;
+	}
+	if (!expectation_met(frame))
+		exception_panic(frame);
+}
+
 void
 trap_dispatch(struct trap_frame *frame)
 {
 	unsigned vector = (unsigned)frame->vector;
 	void (*handler)(struct trap_frame *) = __atomic_load_n(&handlers[vector], __ATOMIC_ACQUIRE);
 
+	if (user_traps && cpu_has(CPU_SMAP))
+		__asm__ volatile("clac" ::: "memory"); /* a program may have set it */
 	if (handler) {
 		handler(frame);
 	} else if (vector >= VECTOR_FIRST_IRQ) {
 		kprintf("trap: interrupt vector %u has no handler: ignored from now on\n", vector);
 		trap_set_handler(vector, ignore);
-	} else if (!expectation_met(frame)) {
-		exception_panic(frame);
+	} else {
+		exception(frame, vector);
 	}
+	if (from_user(frame) && vector != VECTOR_NMI)
+		user_traps->leave(frame);
 }

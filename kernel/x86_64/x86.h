@@ -56,7 +56,9 @@ uint64_t cpu_boot_efer(void);
 
 #define KERNEL_CS 0x08
 #define KERNEL_DS 0x10
-#define TSS_SEL	  0x18
+#define USER_DS	  0x1b /* SYSRET wants it right below USER_CS */
+#define USER_CS	  0x23
+#define TSS_SEL	  0x28
 
 /* Stacks of their own, for what may strike when the current stack is unusable. */
 enum ist_index {
@@ -87,9 +89,11 @@ struct arch_cpu {
 	uint32_t id;		   /* (c) */
 	uint32_t apic_id;	   /* (c) */
 	struct thread *current;	   /* this CPU, interrupts off: who runs here */
+	uintptr_t kernel_sp;	   /* the same: where its stack begins when it leaves user mode */
+	uintptr_t user_sp;	   /* scratch of syscall_entry.S */
 	uintptr_t ist_top[NR_IST]; /* (c) tops of the IST stacks */
-	struct tss tss;		   /* (c) */
-	uint64_t gdt[5];	   /* (c) null, code, data, TSS (two slots) */
+	struct tss tss;		   /* (c) but for rsp[0], which is kernel_sp */
+	uint64_t gdt[7];	   /* (c) null, code, data, user's data and code, TSS (two slots) */
 };
 
 extern struct arch_cpu arch_cpus[MAX_CPUS];
@@ -111,14 +115,25 @@ enum {
 	VECTOR_DEBUG = 1,
 	VECTOR_NMI = 2,
 	VECTOR_BREAKPOINT = 3,
+	VECTOR_OVERFLOW = 4,
 	VECTOR_INVALID_OPCODE = 6,
 	VECTOR_DOUBLE_FAULT = 8,
 	VECTOR_PROTECTION = 13,
 	VECTOR_PAGE_FAULT = 14,
+	VECTOR_X87 = 16,
+	VECTOR_ALIGNMENT = 17,
 	VECTOR_MACHINE_CHECK = 18,
+	VECTOR_SIMD = 19,
 	VECTOR_FIRST_IRQ = 32, /* below are the processor's exceptions */
 	NR_VECTORS = 256,
 };
+
+/* Page-fault error code. */
+#define PF_PROTECTION (1u << 0) /* the page is present, but not for this */
+#define PF_WRITE      (1u << 1)
+#define PF_USER	      (1u << 2)
+#define PF_RESERVED   (1u << 3) /* a reserved bit is set in a page table */
+#define PF_FETCH      (1u << 4)
 
 /* As entry.S lays it out on the stack. */
 struct trap_frame {
@@ -129,12 +144,27 @@ struct trap_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
+/* Did it interrupt a program, rather than the kernel? */
+static inline bool
+from_user(const struct trap_frame *frame)
+{
+	return frame->cs & 3;
+}
+
 /*
  * Let handler take a vector: an interrupt (32..255) or VECTOR_NMI. It runs with
  * interrupts off on the interrupted stack (the NMI: on its own), and signals the end of
  * the interrupt itself. It may switch threads, the NMI's may not.
  */
 void trap_set_handler(unsigned vector, void (*handler)(struct trap_frame *frame));
+
+/* What a kernel that runs programs adds. */
+struct user_traps {
+	void (*exception)(struct trap_frame *frame); /* in user mode. Interrupts are off */
+	bool (*fixup)(struct trap_frame *frame);     /* page fault of the kernel: can it go on? */
+	void (*leave)(struct trap_frame *frame);     /* the last before user mode. Interrupts off */
+};
+extern const struct user_traps *user_traps;
 
 /*
  * For tests: run fn(arg) with interrupts off. Returns true if it raised that exception

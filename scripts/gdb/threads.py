@@ -120,7 +120,7 @@ class Thread:
         self.name = value["name"].string(errors="replace")
         self.state = str(value["state"]).removeprefix("THREAD_").lower()
         self.cpu = int(value["cpu"])
-        self.bound = int(value["bound"])
+        self.bound = int(value["cpus"]).bit_count() == 1
 
     def on_cpu(self) -> bool:
         """Is it still there? Its state changes some way before it leaves."""
@@ -169,7 +169,7 @@ class IkosThreads(gdb.Command):
         for thread in threads:
             print(
                 f"{thread.id:4}  {thread.state:<7}  {thread.cpu:3}"
-                f"  {'any' if thread.bound < 0 else 'one':<5}  {thread.name:<16}"
+                f"  {'one' if thread.bound else 'any':<5}  {thread.name:<16}"
                 f"  {self._where(thread, thread.places(memory))}"
             )
         print(plural(len(threads), "thread"))

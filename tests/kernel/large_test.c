@@ -17,10 +17,6 @@
 #include "../../kernel/x86_64/pte.h"
 #include "../../kernel/x86_64/x86.h"
 
-#define PF_PRESENT 1u
-#define PF_WRITE   2u
-#define PF_FETCH   16u
-
 /* ---- Books ------------------------------------------------------------------------- */
 
 #define KEPT_FRAMES 16 /* that caches of threads may keep */
@@ -258,7 +254,7 @@ KTEST(large, cannot_be_executed)
 		expect_eq(t, (pte & PTE_NX) != 0, cpu_has(CPU_NX));
 		write_byte(object + i * PAGE_SIZE);
 		if (cpu_has(CPU_NX))
-			expect_fault(t, execute, object + i * PAGE_SIZE, PF_PRESENT | PF_FETCH);
+			expect_fault(t, execute, object + i * PAGE_SIZE, PF_PROTECTION | PF_FETCH);
 	}
 	large_free(object);
 }

@@ -11,10 +11,6 @@
 #include "../../kernel/x86_64/pte.h"
 #include "../../kernel/x86_64/x86.h"
 
-#define PF_PRESENT 1u
-#define PF_WRITE   2u
-#define PF_FETCH   16u
-
 /* ---- The tables ----------------------------------------------------------- */
 
 struct leaf_count {
@@ -240,11 +236,11 @@ KTEST(paging, text_cannot_be_written)
 	const char *last_text = (const char *)((uintptr_t)text_end - 1);
 	const char *last_rodata = (const char *)((uintptr_t)rodata_end - 1);
 
-	expect_fault(t, write_byte, text_start, PF_PRESENT | PF_WRITE);
-	expect_fault(t, write_byte, alias_of(text_start), PF_PRESENT | PF_WRITE);
-	expect_fault(t, write_byte, alias_of(last_text), PF_PRESENT | PF_WRITE);
-	expect_fault(t, write_byte, rodata_start, PF_PRESENT | PF_WRITE);
-	expect_fault(t, write_byte, last_rodata, PF_PRESENT | PF_WRITE);
+	expect_fault(t, write_byte, text_start, PF_PROTECTION | PF_WRITE);
+	expect_fault(t, write_byte, alias_of(text_start), PF_PROTECTION | PF_WRITE);
+	expect_fault(t, write_byte, alias_of(last_text), PF_PROTECTION | PF_WRITE);
+	expect_fault(t, write_byte, rodata_start, PF_PROTECTION | PF_WRITE);
+	expect_fault(t, write_byte, last_rodata, PF_PROTECTION | PF_WRITE);
 }
 
 KTEST(paging, data_cannot_be_executed)
@@ -253,8 +249,8 @@ KTEST(paging, data_cannot_be_executed)
 
 	if (!cpu_has(CPU_NX))
 		ktest_skip(t, "the processor has no NX");
-	expect_fault(t, execute, &instruction, PF_PRESENT | PF_FETCH);
-	expect_fault(t, execute, alias_of(text_start), PF_PRESENT | PF_FETCH);
+	expect_fault(t, execute, &instruction, PF_PROTECTION | PF_FETCH);
+	expect_fault(t, execute, alias_of(text_start), PF_PROTECTION | PF_FETCH);
 }
 
 KTEST(paging, guard_page_faults)
