@@ -90,8 +90,7 @@ ktap_fails(long got, int error, int expected, const char *what, const char *file
 }
 
 /* The value is the expected one. */
-#define is(value, expected)                                                                        \
-	ktap_is((long)(value), (long)(expected), #value, __FILE__, __LINE__)
+#define is(value, expected) ktap_is((long)(value), (long)(expected), #value, __FILE__, __LINE__)
 
 /* It is true. */
 #define yes(value) ktap_is(!!(value), 1, #value, __FILE__, __LINE__)
@@ -187,8 +186,8 @@ ktap_faults(struct fault got, int signal, int code, const volatile void *address
 static inline char *
 map(size_t pages)
 {
-	void *memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+	    mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	need(memory != MAP_FAILED);
 	return memory;

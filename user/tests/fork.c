@@ -14,7 +14,8 @@ CASE(memory_is_copied)
 	memset(memory, 3, 8 * PAGE);
 	pid = fork();
 	if (pid == 0) {
-		bool same = memory[0] == 3 && memory[8 * PAGE - 1] == 3 && global == 1 && local == 2;
+		bool same =
+		    memory[0] == 3 && memory[8 * PAGE - 1] == 3 && global == 1 && local == 2;
 
 		memset(memory, 4, 8 * PAGE);
 		global = local = 9;
@@ -72,8 +73,8 @@ CASE(three_generations)
 
 CASE(shared_memory_stays_shared)
 {
-	volatile char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile char *memory =
+	    mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 
 	need(memory != MAP_FAILED);

@@ -141,8 +141,7 @@ CASE(bad_arguments)
 	fails(syscall(SYS_mremap, memory, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		      memory + PAGE),
 	      EINVAL);
-	fails(syscall(SYS_mremap, memory, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, 123),
-	      EINVAL);
+	fails(syscall(SYS_mremap, memory, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, 123), EINVAL);
 	fails(syscall(SYS_mremap, memory, 0, PAGE, MREMAP_MAYMOVE), EINVAL);
 	is(munmap(memory + PAGE, PAGE), 0);
 	fails(mremap(memory + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
