@@ -11,7 +11,7 @@ run: export INITRD := $(INITRD)
 
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
-UCFLAGS := -static -O2 -Wall -Wextra -Werror
+UCFLAGS := -std=gnu11 -D_GNU_SOURCE -static -O2 -Wall -Wextra -Werror
 U := $(O)/user
 USER_PROGRAMS := $(patsubst %.c,$(O)/%,$(wildcard user/*.c))
 USER_TESTS := $(patsubst %.c,$(O)/%,$(wildcard user/tests/*.c))
