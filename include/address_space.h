@@ -21,10 +21,16 @@
 
 struct address_space;
 
+/* Once, at the start, before there is any. */
+void space_init(void);
+
 /* An empty one, with one reference; NULL for want of memory. */
 struct address_space *space_create(void);
 
-/* References. The last one unmaps everything and frees the space and its page tables. */
+/*
+ * References. The last one unmaps everything and frees the space and its page tables: no CPU uses
+ * them any more, so a thread leaves its space by space_activate(NULL) before it drops it.
+ */
 struct address_space *space_get(struct address_space *space);
 void space_put(struct address_space *space);
 
@@ -63,8 +69,21 @@ int space_incore(struct address_space *space, uintptr_t start, size_t length, ui
 void space_set_heap(struct address_space *space, uintptr_t start);
 uintptr_t space_break(struct address_space *space, uintptr_t wanted);
 
+#define STACK_GUARD (256 * PAGE_SIZE) /* the gap that is kept below a stack, as Linux has it */
+
 /* Make [top - limit, top) the stack: grows down on faults as far as that, above a guard gap. */
 int space_map_stack(struct address_space *space, uintptr_t top, size_t limit) __must_check;
+
+/* Whether the gap is kept; at first it is. */
+void space_guard_stack(struct address_space *space, bool guard);
+
+/*
+ * The same by process id. Return 0 or -ESRCH. space_of_process: set by who knows processes; it
+ * returns a process's space with a reference, or NULL.
+ */
+int enable_stack_protection(int pid);
+int disable_stack_protection(int pid);
+extern struct address_space *(*space_of_process)(int pid);
 
 /* ---- Faults ------------------------------------------------------------------------------- */
 
@@ -84,8 +103,7 @@ enum fault_result {
 };
 
 /*
- * Resolve a page fault at address. present: the processor found a page there, without the
- * right. Runs with interrupts on, in the thread that faulted; may sleep.
+ * Resolve a page fault at address. Runs with interrupts on, in the thread that faulted; may sleep.
  */
 enum fault_result space_fault(struct address_space *space, uintptr_t address,
 			      enum fault_access access);

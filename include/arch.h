@@ -9,6 +9,7 @@
 
 #include <arch/cpu.h>
 #include <arch/layout.h>
+#include <arch/mmu.h>
 #include <types.h>
 
 /*
@@ -75,5 +76,33 @@ void arch_vm_flush(uintptr_t start, uintptr_t end);
 
 /* Frames that page tables of the large area take. */
 size_t arch_vm_tables(void);
+
+/*
+ * ---- Address spaces of programs ----------------------------------------------
+ *
+ * Each has a tree of page tables; single entries are handled by the inlines in <arch/mmu.h>.
+ */
+
+/* A root table that shows the kernel and nothing else. Returns its frame; 0: no memory. */
+paddr_t arch_mmu_new_root(void);
+
+/* Give it back: no CPU uses it, and nothing of a program's is left below it. */
+void arch_mmu_free_root(paddr_t root);
+
+/* The entries of a root that are the program's: [0, n). */
+unsigned arch_mmu_root_entries(void);
+
+/* Use the tables below root on this CPU, or for 0 the kernel's own. Interrupts are off. */
+void arch_mmu_load(paddr_t root);
+
+/* Forget this CPU's translation of one page. */
+void arch_mmu_forget(uintptr_t address);
+
+/*
+ * Make CPUs forget their translations of nr pages, or all of programs if pages is NULL, and wait
+ * until they have. *cpus has a bit for each CPU that is concerned, this one included if it is, and
+ * is read with interrupts off. From a thread that holds no spin lock.
+ */
+void arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr);
 
 #endif

@@ -52,6 +52,14 @@ void memory_object_init(struct memory_object *object, const struct memory_object
  */
 void memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, bool private);
 
+/*
+ * Call fn, if not NULL, for every entry of a page table that leads to a page, with the address
+ * space locked. The caller has a reference to the page. Returns how many there were. May sleep.
+ */
+struct address_space;
+typedef void (*mapping_fn)(struct address_space *space, uintptr_t address, void *arg);
+size_t page_each_mapping(struct page *page, mapping_fn fn, void *arg);
+
 /* References to a page of user memory or of a file. The last one frees the frame. */
 void page_get(struct page *page);
 void page_put(struct page *page);

@@ -43,15 +43,25 @@ void range_erase(struct range_tree *ranges, struct range *range);
 /* The range that holds the address, or NULL. O(log n). */
 struct range *range_find(struct range_tree *ranges, uint64_t address);
 
-/* In order of address; NULL behind the last. */
+/* The lowest range that ends behind the address, which may lie before it; or NULL. O(log n). */
+struct range *range_find_from(struct range_tree *ranges, uint64_t address);
+
+/* In order of address; NULL behind the last, or before the first. */
 struct range *range_first(const struct range_tree *ranges);
 struct range *range_next(const struct range *range);
+struct range *range_prev(const struct range *range);
 
 /*
  * The lowest free place of size bytes, size > 0. Returns false if there is none; else *start is
  * where it begins. O(log n).
  */
 bool range_lowest_gap(struct range_tree *ranges, uint64_t size, uint64_t *start) __must_check;
+
+/*
+ * The highest free place of size bytes, size > 0, that lies in [low, high). As above otherwise.
+ */
+bool range_highest_gap(struct range_tree *ranges, uint64_t size, uint64_t low, uint64_t high,
+		       uint64_t *start) __must_check;
 
 /* tree_check(), and that the ranges lie apart and inside. */
 unsigned range_tree_check(const struct range_tree *ranges) __must_check;

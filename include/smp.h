@@ -39,6 +39,12 @@ void smp_call(unsigned cpu, void (*fn)(void *), void *arg);
 void tlb_shootdown(uintptr_t start, uintptr_t end);
 
 /*
+ * The same for some CPUs and single pages, of programs only: *cpus has a bit for each CPU and is
+ * read with interrupts off; pages NULL, or more than 32, stands for all of them.
+ */
+void tlb_shootdown_pages(const uint64_t *cpus, const uintptr_t *pages, unsigned nr);
+
+/*
  * For panic(): halt all other CPUs, by NMI, so that even one with interrupts off stops.
  * If another CPU is doing the same already, this one halts and the call does not return.
  */

@@ -64,6 +64,13 @@ page_map(struct page *page)
 	__atomic_add_fetch(&user_page(page)->counts, COUNT_MAPPING, __ATOMIC_RELAXED);
 }
 
+/* The same for a page that nobody else knows yet. */
+static inline void
+page_map_first(struct page *page)
+{
+	user_page(page)->counts += COUNT_MAPPING;
+}
+
 /* One more entry with a reference of its own; the caller knows of another one meanwhile. */
 static inline void
 page_map_again(struct page *page)

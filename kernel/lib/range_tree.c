@@ -16,6 +16,10 @@
  * If a gap left of the node is large enough, it goes left, else right; where there is no
  * node, what lies between the limits is the gap. One way down, so O(log n).
  *
+ * The highest place within limits of the caller's is found in the same way from the other side.
+ * Where the caller's limits cut a gap, what a node knows may promise too much, and the search
+ * comes back empty-handed; but only on the two ways down to these limits, so it stays O(log n).
+ *
  * INVARIANTS, which range_tree_check() recomputes: ranges are not empty, lie in the tree's limits
  * and do not overlap; and those of tree.c.
  */
@@ -92,6 +96,17 @@ range_find(struct range_tree *ranges, uint64_t address)
 }
 
 struct range *
+range_find_from(struct range_tree *ranges, uint64_t address)
+{
+	struct tree_node *node = tree_floor(&ranges->tree, address);
+
+	if (node && address < range_of(node)->end)
+		return range_of(node);
+	node = node ? tree_next(node) : tree_first(&ranges->tree);
+	return node ? range_of(node) : NULL;
+}
+
+struct range *
 range_first(const struct range_tree *ranges)
 {
 	struct tree_node *node = tree_first(&ranges->tree);
@@ -103,6 +118,14 @@ struct range *
 range_next(const struct range *range)
 {
 	struct tree_node *node = tree_next(&range->node);
+
+	return node ? range_of(node) : NULL;
+}
+
+struct range *
+range_prev(const struct range *range)
+{
+	struct tree_node *node = tree_prev(&range->node);
 
 	return node ? range_of(node) : NULL;
 }
@@ -140,6 +163,40 @@ range_lowest_gap(struct range_tree *ranges, uint64_t size, uint64_t *start)
 	}
 	*start = low;
 	return true;
+}
+
+/* What range_highest_gap() looks for. */
+struct gap_search {
+	struct range_tree *ranges;
+	uint64_t size, low, high;
+};
+
+/* In the subtree of node, which lies in [low, high). Depth: the height of the tree. */
+static bool
+highest_below(const struct gap_search *search, struct tree_node *node, uint64_t low, uint64_t high,
+	      uint64_t *start)
+{
+	uint64_t end = MIN(high, search->high), begin = MAX(low, search->low);
+
+	if (begin >= end || end - begin < search->size || !has_gap(node, low, high, search->size))
+		return false;
+	search->ranges->tree.steps++;
+	if (!node) {
+		*start = end - search->size;
+		return true;
+	}
+	return highest_below(search, node->child[1], range_of(node)->end, high, start) ||
+	       highest_below(search, node->child[0], low, node->key, start);
+}
+
+bool
+range_highest_gap(struct range_tree *ranges, uint64_t size, uint64_t low, uint64_t high,
+		  uint64_t *start)
+{
+	const struct gap_search search = { ranges, size, low, high };
+
+	ASSERT(size > 0);
+	return highest_below(&search, ranges->tree.root, ranges->start, ranges->end, start);
 }
 
 /* ---- Checking --------------------------------------------------------------- */

@@ -254,6 +254,46 @@ tlb_shootdown(uintptr_t start, uintptr_t end)
 	arch_irq_restore(flags);
 }
 
+/* Pages of a program, which are never global: loading CR3 drops them all. */
+struct page_set {
+	const uintptr_t *pages; /* NULL: all */
+	unsigned nr;
+};
+
+static void
+flush_pages(void *arg)
+{
+	const struct page_set *set = arg;
+
+	if (!set->pages || set->nr > FLUSH_PAGES_MAX) {
+		write_cr3(read_cr3());
+		return;
+	}
+	for (unsigned i = 0; i < set->nr; i++)
+		invlpg(set->pages[i]);
+}
+
+/*
+ * A CPU that begins to use the tables afterwards sets its bit first and loads CR3 then, so it is
+ * either in the set or sees what has changed.
+ */
+void
+tlb_shootdown_pages(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+{
+	struct page_set set = { pages, nr };
+	irqflags_t flags = arch_irq_save();
+	uint64_t self = 1ull << cpu_id(), all;
+
+	assert_no_locks_held();
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* the tables are written before this is read */
+	all = __atomic_load_n(cpus, __ATOMIC_RELAXED);
+	if (all & self)
+		flush_pages(&set);
+	if (all & ~self)
+		call_cpus(all & ~self, flush_pages, &set);
+	arch_irq_restore(flags);
+}
+
 /* ---- Interrupts ---------------------------------------------------------------------- */
 
 static void

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks to sleep for: kernel/lib/mutex.c. For long stretches of a thread's work, which may
+ * itself sleep. A thread takes one while it holds no spin lock; which mutexes it may hold
+ * already, their owners say.
+ */
+#ifndef IKOS_MUTEX_H
+#define IKOS_MUTEX_H
+
+#include <panic.h>
+#include <spinlock.h>
+#include <thread.h>
+#include <types.h>
+
+enum mutex_state {
+	MUTEX_FREE,
+	MUTEX_HELD,
+	MUTEX_CONTENDED, /* held, and somebody may be asleep */
+};
+
+struct mutex {
+	uint32_t state; /* (a) enum mutex_state */
+	spinlock_t lock;
+	struct wait_queue waiters; /* who goes to sleep holds lock */
+};
+
+#define MUTEX_INIT(ident)                                                                          \
+	{                                                                                          \
+		.lock = SPINLOCK_INIT("mutex", RANK_MODULE),                                       \
+		.waiters = WAIT_QUEUE_INIT((ident).waiters)                                        \
+	}
+
+void mutex_init(struct mutex *mutex);
+
+/* For the functions below. */
+void mutex_lock_slow(struct mutex *mutex);
+void mutex_wake(struct mutex *mutex);
+
+/* Sleep until it is free, and take it. From a thread with interrupts on, without spin locks. */
+static inline void
+mutex_lock(struct mutex *mutex)
+{
+	uint32_t expected = MUTEX_FREE;
+
+	DEBUG_ASSERT(arch_irqs_enabled());
+	if (unlikely(!__atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_HELD, false,
+						  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+		mutex_lock_slow(mutex);
+}
+
+static inline void
+mutex_unlock(struct mutex *mutex)
+{
+	uint32_t was = __atomic_exchange_n(&mutex->state, MUTEX_FREE, __ATOMIC_RELEASE);
+
+	DEBUG_ASSERT(was != MUTEX_FREE);
+	if (unlikely(was == MUTEX_CONTENDED))
+		mutex_wake(mutex);
+}
+
+/* Take it if it is free. Returns whether. */
+static inline bool
+mutex_try_lock(struct mutex *mutex)
+{
+	uint32_t expected = MUTEX_FREE;
+
+	return __atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_HELD, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* Does anybody hold it? For assertions. */
+static inline bool
+mutex_is_held(const struct mutex *mutex)
+{
+	return __atomic_load_n(&mutex->state, __ATOMIC_RELAXED) != MUTEX_FREE;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's side of address spaces: root tables, CR3, and what CPUs keep in their TLBs.
+ *
+ * The kernel is mapped in the upper half of every address space. Its top-level entries are all
+ * made at boot and never change (see kernel_map.c), so a copy of them in each root is enough: the
+ * tables below are the same ones.
+ *
+ *	root   0 .. 255     the program's                own tables
+ *	       256 .. 511   the kernel's                 copied, tables shared
+ *
+ * Process-context identifiers are not used: loading CR3 forgets all translations of programs.
+ *
+ * Sources: Intel SDM vol. 3, 4.5 (entries), 4.10.4 (invalidation).
+ */
+#include <arch.h>
+#include <memory_advanced.h>
+#include <panic.h>
+#include <smp.h>
+#include <start.h>
+#include <string.h>
+
+#include "../pte.h"
+#include "../x86.h"
+
+#define ROOT_ENTRIES (PTES_PER_TABLE / 2)
+
+_Static_assert(MMU_BIT_PRESENT == PTE_PRESENT && MMU_BIT_WRITE == PTE_WRITE &&
+		   MMU_ADDRESS == PTE_ADDRESS && MMU_ENTRIES == PTES_PER_TABLE,
+	       "<arch/mmu.h> and pte.h describe the same entries");
+
+unsigned arch_mmu_levels = 4;
+uint64_t arch_mmu_bit_no_exec;
+
+static void
+user_map_init(void)
+{
+	arch_mmu_bit_no_exec = cpu_has(CPU_NX) ? PTE_NX : 0;
+}
+START_STEP(user_map, user_map_init, START_MEMORY);
+
+paddr_t
+arch_mmu_new_root(void)
+{
+	struct page *page = alloc_pages(GFP_ZERO, 0);
+	const uint64_t *kernel = phys_to_virt(kernel_cr3);
+	uint64_t *root;
+
+	if (!page)
+		return 0;
+	root = page_to_virt(page);
+	memcpy(root + ROOT_ENTRIES, kernel + ROOT_ENTRIES,
+	       (PTES_PER_TABLE - ROOT_ENTRIES) * sizeof(*root));
+	return page_to_pfn(page) << PAGE_SHIFT;
+}
+
+void
+arch_mmu_free_root(paddr_t root)
+{
+	const uint64_t *entries = phys_to_virt(root);
+
+	for (unsigned i = 0; i < ROOT_ENTRIES; i++)
+		DEBUG_ASSERT(entries[i] == 0);
+	ASSERT(root != (read_cr3() & PTE_ADDRESS));
+	__free_pages(pfn_to_page(root >> PAGE_SHIFT), 0);
+}
+
+unsigned
+arch_mmu_root_entries(void)
+{
+	return ROOT_ENTRIES;
+}
+
+void
+arch_mmu_load(paddr_t root)
+{
+	write_cr3(root ? root : kernel_cr3);
+}
+
+void
+arch_mmu_forget(uintptr_t address)
+{
+	invlpg(address);
+}
+
+void
+arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+{
+	tlb_shootdown_pages(cpus, pages, nr);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages in ranges of addresses: taking them out, changing their rights, copying them for fork(),
+ * moving them.
+ *
+ * PROBLEM. Processors keep translations, and never look whether an entry has changed. So a frame
+ * may only be freed after every CPU that uses the page tables has forgotten the page; asking
+ * for that one page at a time would cost an interrupt on every CPU for each.
+ *
+ * IDEA. Gather what has been taken out, and ask once for many:
+ *
+ *	clear entry, clear entry, ...     -->  gather: pages, addresses, empty tables
+ *	gather full, or the end           -->  1. all CPUs in space->cpus forget the addresses
+ *	                                       2. the pages lose their mappings, tables are freed
+ *
+ * Up to GATHER_ADDRESSES pages are forgotten one by one, more of them all at once. An entry
+ * that has only got more rights needs none of this: a processor that uses an old one faults,
+ * and finds the new one.
+ *
+ * WHAT AN ENTRY LEADS TO. The zero page, which is nobody's and not counted; an anonymous page;
+ * or a page of an object. Each but the first is one mapping of its page and counts as resident.
+ * The right to write is only in entries whose page nobody else would see change: anonymous with
+ * no other mapping, or of a shared region.
+ *
+ * LOCKING. space->lock throughout; in copy_pages() also the child's.
+ */
+#include <errno.h>
+
+#include "space_internal.h"
+
+struct page *zero_page;
+
+/* ---- Gathering --------------------------------------------------------------------- */
+
+void
+gather_begin(struct gather *gather, struct address_space *space)
+{
+	gather->space = space;
+	gather->nr_pages = gather->nr_addresses = 0;
+	gather->flush_all = false;
+	list_init(&gather->tables);
+}
+
+void
+gather_end(struct gather *gather)
+{
+	if (gather->nr_addresses > 0)
+		arch_mmu_flush(&gather->space->cpus, gather->flush_all ? NULL : gather->address,
+			       gather->nr_addresses);
+	for (unsigned i = 0; i < gather->nr_pages; i++)
+		page_unmap(gather->page[i]);
+	page_table_free(&gather->tables);
+	gather->nr_pages = gather->nr_addresses = 0;
+	gather->flush_all = false;
+}
+
+void
+gather_add(struct gather *gather, uintptr_t address, struct page *page)
+{
+	if (gather->nr_addresses < GATHER_ADDRESSES)
+		gather->address[gather->nr_addresses++] = address;
+	else
+		gather->flush_all = true;
+	if (!page)
+		return;
+	gather->page[gather->nr_pages++] = page;
+	if (gather->nr_pages == GATHER_PAGES)
+		gather_end(gather);
+}
+
+void
+prune_tables(struct gather *gather, uintptr_t start, uintptr_t end)
+{
+	page_table_prune(&gather->space->table, start, end, &gather->tables);
+	/* A table may have been looked at without any page in it. */
+	if (!list_empty(&gather->tables) && gather->nr_addresses == 0)
+		gather->address[gather->nr_addresses++] = start;
+}
+
+/* ---- Taking out ---------------------------------------------------------------------- */
+
+void
+unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymous_too)
+{
+	struct address_space *space = gather->space;
+	bool emptied = false;
+	struct page_run run;
+
+	assert_space_locked(space);
+	for (uintptr_t at = start; page_table_next_run(&space->table, at, end, &run);
+	     at = page_run_end(&run)) {
+		for (unsigned i = 0; i < run.nr; i++) {
+			mmu_entry_t entry = arch_mmu_read(&run.entry[i]);
+			struct page *page = entry_page(entry);
+
+			if (!entry || (page_is_anonymous(page) && !anonymous_too))
+				continue;
+			(void)page_run_clear(&run, i);
+			if (page == zero_page) {
+				page = NULL;
+			} else {
+				space->nr_resident--;
+				space->nr_anonymous -= page_is_anonymous(page);
+			}
+			gather_add(gather, run.start + i * PAGE_SIZE, page);
+		}
+		emptied |= run.table->owner == 0;
+	}
+	if (emptied)
+		prune_tables(gather, start, end);
+}
+
+/* ---- Rights ---------------------------------------------------------------------------- */
+
+/* What an entry that leads to page may grant in a region. */
+static unsigned
+rights_for(const struct region *region, struct page *page, mmu_entry_t entry)
+{
+	unsigned rights = prot_rights(region->prot);
+
+	/* What was write-protected may have been so because the page is shared: a fault looks. */
+	if (region_is_private(region) && (!page_is_anonymous(page) || !arch_mmu_is_writable(entry)))
+		rights &= ~MMU_WRITE;
+	return rights;
+}
+
+void
+protect_pages(struct gather *gather, const struct region *region)
+{
+	struct page_run run;
+
+	assert_space_locked(gather->space);
+	for (uintptr_t at = region_start(region);
+	     page_table_next_run(&gather->space->table, at, region_end(region), &run);
+	     at = page_run_end(&run)) {
+		for (unsigned i = 0; i < run.nr; i++) {
+			mmu_entry_t old = arch_mmu_read(&run.entry[i]), new;
+
+			if (!old)
+				continue;
+			new = arch_mmu_with_rights(old, rights_for(region, entry_page(old), old));
+			if (new == old)
+				continue;
+			/* What the processor noted in between must not be lost. */
+			if (arch_mmu_is_dirty(arch_mmu_exchange(&run.entry[i], new)))
+				arch_mmu_mark_dirty(&run.entry[i]);
+			gather_add(gather, run.start + i * PAGE_SIZE, NULL);
+		}
+	}
+}
+
+/* ---- Copying for fork() ------------------------------------------------------------------ */
+
+/*
+ * Show one page of the parent to the child as well, if it is one that fork() copies: anonymous
+ * memory and zeroes. Pages of files come by faults. Returns whether; *protected: the parent's
+ * right to write has gone.
+ */
+static inline bool
+copy_entry(mmu_entry_t *from, mmu_entry_t entry, mmu_entry_t *to, bool *protected)
+{
+	struct page *page = entry_page(entry);
+
+	if (page_is_anonymous(page))
+		page_map_again(page);
+	else if (page != zero_page)
+		return false;
+	if (arch_mmu_is_writable(entry)) {
+		(void)arch_mmu_write_protect(from);
+		entry = arch_mmu_read_only(entry);
+		*protected = true;
+	}
+	arch_mmu_write(to, entry);
+	return true;
+}
+
+/* Copy a run whose counterpart in the child is child_run. Returns how many pages; zeroes apart. */
+static size_t
+copy_run(struct page_run *run, struct page_run *child_run, bool *protected)
+{
+	size_t nr = 0, nr_anonymous = 0;
+
+	for (unsigned i = 0; i < run->nr; i++) {
+		mmu_entry_t entry = arch_mmu_read(&run->entry[i]);
+
+		if (!entry || !copy_entry(&run->entry[i], entry, &child_run->entry[i], protected))
+			continue;
+		nr++;
+		nr_anonymous += entry_page(entry) != zero_page;
+	}
+	child_run->table->owner += nr;
+	return nr_anonymous;
+}
+
+int
+copy_pages(struct gather *gather, const struct region *region, struct address_space *child)
+{
+	struct list_head unused = LIST_INIT(unused);
+	struct page_run run, child_run;
+
+	assert_space_locked(gather->space);
+	assert_space_locked(child);
+	for (uintptr_t at = region_start(region);
+	     page_table_next_run(&gather->space->table, at, region_end(region), &run);
+	     at = page_run_end(&run)) {
+		bool protected = false;
+		size_t nr;
+
+		if (run.table->owner == 0)
+			continue;
+		if (page_table_make_run(&child->table, run.start, page_run_end(&run), &child_run) !=
+		    0)
+			return -ENOMEM;
+		nr = copy_run(&run, &child_run, &protected);
+		if (child_run.table->owner == 0) { /* nothing but pages of a file; no CPU saw it */
+			page_table_prune(&child->table, run.start, page_run_end(&run), &unused);
+			page_table_free(&unused);
+		}
+		child->nr_resident += nr;
+		child->nr_anonymous += nr;
+		if (protected) {
+			gather->flush_all = true;
+			gather_add(gather, run.start, NULL);
+		}
+	}
+	return 0;
+}
+
+/* ---- Moving --------------------------------------------------------------------------------- */
+
+int
+prepare_move(struct address_space *space, uintptr_t start, uintptr_t end, uintptr_t to)
+{
+	struct page_run run, target;
+
+	for (uintptr_t at = start; page_table_next_run(&space->table, at, end, &run);
+	     at = page_run_end(&run)) {
+		uintptr_t first = to + (run.start - start), last = first + run.nr * PAGE_SIZE;
+
+		for (; first < last; first = page_run_end(&target)) {
+			if (page_table_make_run(&space->table, first, last, &target) != 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void
+move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t to)
+{
+	struct page_table *table = &gather->space->table;
+	struct page_run run, target = { .nr = 0 };
+
+	for (uintptr_t at = start; page_table_next_run(table, at, end, &run);
+	     at = page_run_end(&run)) {
+		for (unsigned i = 0; i < run.nr; i++) {
+			uintptr_t from = run.start + i * PAGE_SIZE, place = to + (from - start);
+
+			if (!arch_mmu_read(&run.entry[i]))
+				continue;
+			if (place < target.start || place >= page_run_end(&target))
+				ASSERT(page_table_next_run(table, place, to + (end - start),
+							   &target));
+			page_run_set(&target, (unsigned)((place - target.start) >> PAGE_SHIFT),
+				     page_run_clear(&run, i));
+			gather_add(gather, from, NULL);
+		}
+	}
+	prune_tables(gather, start, end);
+	prune_tables(gather, to, to + (end - start));
+}

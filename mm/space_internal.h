@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces from inside: what the files of layer 4 share. The theory is in
+ * mm/address_space.c (spaces), region.c, mapped_range.c, demand_paging.c and reverse_map.c.
+ *
+ * (c) fixed   (m) space->lock   (a) atomic   (g) spaces_lock   (o) object->lock
+ */
+#ifndef SPACE_INTERNAL_H
+#define SPACE_INTERNAL_H
+
+#include <address_space.h>
+#include <list.h>
+#include <mutex.h>
+#include <page_table.h>
+#include <range_tree.h>
+#include <user_page.h>
+
+/* ---- Regions: mm/region.c ---------------------------------------------------------------- */
+
+/* flags of a region: MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, and of our own: */
+#define REGION_NO_FORK	     0x10000000u /* a child does not get it */
+#define REGION_LOCK_ON_FAULT 0x20000000u /* with MAP_LOCKED: pages come when they are touched */
+#define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
+
+#define REGIONS_MAX 65530 /* of one space, as Linux has it */
+
+struct region {
+	struct range range;	      /* (m) where it is; also [key, end) for those who hold (o) */
+	struct address_space *space;  /* (c) NULL: a cursor, see reverse_map.c */
+	unsigned prot, max_prot;      /* (m) PROT_* */
+	unsigned flags;		      /* (m) */
+	struct memory_object *object; /* (c) with a reference; NULL: anonymous */
+	uint64_t offset;	      /* (m) page of the object that its first page shows */
+	uint64_t home;		      /* (m) number of its first page where it was mapped first */
+	uintptr_t lowest;	      /* (c) of a stack: it may grow down to there */
+	struct list_head object_link; /* (o) in object->regions; or in a list of dead ones */
+	struct list_head moved_link;  /* (m) in space->moved if home is elsewhere */
+};
+
+static inline uintptr_t
+region_start(const struct region *region)
+{
+	return region->range.node.key;
+}
+
+static inline uintptr_t
+region_end(const struct region *region)
+{
+	return region->range.end;
+}
+
+static inline size_t
+region_pages(const struct region *region)
+{
+	return (region_end(region) - region_start(region)) >> PAGE_SHIFT;
+}
+
+static inline bool
+region_is_private(const struct region *region)
+{
+	return (region->flags & MAP_PRIVATE) != 0;
+}
+
+/* The page of its object, or the home of its anonymous page, at an address in it. */
+static inline uint64_t
+region_index(const struct region *region, uintptr_t address)
+{
+	return region->offset + ((address - region_start(region)) >> PAGE_SHIFT);
+}
+
+static inline uint64_t
+region_home(const struct region *region, uintptr_t address)
+{
+	return region->home + ((address - region_start(region)) >> PAGE_SHIFT);
+}
+
+/* What entries of pages in it may grant, MMU_*; those of shared frames less. */
+static inline unsigned
+prot_rights(unsigned prot)
+{
+	unsigned rights = 0;
+
+	if (prot & (PROT_READ | PROT_WRITE | PROT_EXEC))
+		rights = MMU_READ;
+	if (prot & PROT_WRITE)
+		rights |= MMU_WRITE;
+	if (prot & PROT_EXEC)
+		rights |= MMU_EXEC;
+	return rights;
+}
+
+/* Regions allocated before anything is changed, so that nothing fails halfway. */
+#define SPARES_MAX 3
+
+struct region_spares {
+	struct region *region[SPARES_MAX];
+	unsigned nr;
+};
+
+int regions_reserve(struct region_spares *spares, unsigned nr) __must_check;
+void regions_release(struct region_spares *spares);
+struct region *regions_take_spare(struct region_spares *spares);
+
+/* Enter a region whose other fields are set, at [start, end), which is free. Space locked. */
+void region_link(struct address_space *space, struct region *region, uintptr_t start,
+		 uintptr_t end);
+
+/* Take it out, onto a list of dead ones; regions_bury() frees these, with the space unlocked. */
+void region_unlink(struct region *region, struct list_head *dead);
+void regions_bury(struct list_head *dead);
+
+/* The part from address on becomes a region of its own, made of a spare one. */
+struct region *region_split(struct region *region, uintptr_t address, struct region_spares *spares);
+
+/* Unite with the neighbours of [start, end) and in it what need not be apart. */
+void regions_merge(struct address_space *space, uintptr_t start, uintptr_t end,
+		   struct list_head *dead);
+
+/* Let a region without object begin lower, where nothing is in the way. */
+void region_grow_down(struct region *region, uintptr_t start);
+
+/* The region that holds address; the lowest that ends behind it; the next. NULL if none. */
+struct region *region_find(struct address_space *space, uintptr_t address);
+struct region *region_find_from(struct address_space *space, uintptr_t address);
+struct region *region_next(const struct region *region);
+struct region *region_prev(const struct region *region);
+
+/* Is every page of [start, end) in a region? */
+bool regions_cover(struct address_space *space, uintptr_t start, uintptr_t end);
+
+/* Cut regions at start and end, with at most two spares, so that [start, end) is whole ones. */
+void regions_cut(struct address_space *space, uintptr_t start, uintptr_t end,
+		 struct region_spares *spares);
+
+/* ---- Spaces: mm/address_space.c ----------------------------------------------------------- */
+
+/* Spaces that came from one another by fork: they may share anonymous pages. */
+struct space_family {
+	struct list_head spaces; /* (g) a child behind its parent */
+};
+
+struct address_space {
+	struct mutex lock;
+	unsigned references;		/* (a) */
+	uint64_t cpus;			/* (a) a bit for each CPU that uses its tables */
+	struct range_tree regions;	/* (m) */
+	struct region *last;		/* (m) the region of the last fault, or NULL */
+	struct list_head moved;		/* (m) regions that are not at home */
+	struct page_table table;	/* (m) */
+	struct space_family *family;	/* (c) */
+	struct list_head kin;		/* (g) in family->spaces */
+	struct list_head all;		/* (g) in all_spaces */
+	uintptr_t heap_start, heap_end; /* (m) the break, to the byte */
+	uintptr_t map_top;		/* (m) mmap() looks for room from there down */
+	bool guard_stack;		/* (m) keep a gap below stacks */
+	unsigned lock_future;		/* (m) MCL_FUTURE, MCL_ONFAULT: of mappings to come */
+	size_t nr_mapped;		/* (m) pages of all regions */
+	size_t nr_resident;		/* (m) entries that are not 0, the zero page's apart */
+	size_t nr_anonymous;		/* (m) anonymous pages among them */
+	struct space_stats stats;	/* (m) peaks and what is counted by events */
+};
+
+/* Guards the list of all spaces, and families. Taken before the lock of any space. */
+extern struct mutex spaces_lock;
+extern struct list_head all_spaces; /* (g) */
+
+static inline void
+assert_space_locked(const struct address_space *space)
+{
+	DEBUG_ASSERT(mutex_is_held(&space->lock));
+	(void)space;
+}
+
+/* An empty one in that family, or in one of its own for NULL. */
+struct address_space *space_create_in(struct space_family *family);
+
+/* Add what a space has counted to that of spaces that are gone. spaces_lock is held. */
+void space_retire_stats(struct address_space *space);
+
+/*
+ * Round length up to pages. Returns -EINVAL if start is not at a page, or the range is empty or
+ * reaches beyond the user half.
+ */
+int space_check_range(uintptr_t start, size_t *length) __must_check;
+
+/* All with the space locked. Take out regions and pages; two spares. */
+void unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
+		  struct region_spares *spares, struct list_head *dead);
+
+/* Would that many more regions be too many? */
+bool has_too_many_regions(struct address_space *space, unsigned more);
+
+/* mm/space_map.c: may a mapping be made there; where could one of that length go? */
+bool is_free(struct address_space *space, uintptr_t start, uintptr_t end);
+bool find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t *start)
+    __must_check;
+
+/* Count pages of regions that have come or gone. */
+void space_count_mapped(struct address_space *space, int64_t pages);
+
+/* ---- Pages in ranges: mm/mapped_range.c ---------------------------------------------------- */
+
+/* The page of zeroes that reading untouched memory shows; never counted, never writable. */
+extern struct page *zero_page; /* (c) */
+
+static inline struct page *
+entry_page(mmu_entry_t entry)
+{
+	return pfn_to_page(arch_mmu_frame(entry) >> PAGE_SHIFT);
+}
+
+static inline bool
+page_is_anonymous(const struct page *page)
+{
+	return page->use == PAGE_USE_ANON;
+}
+
+/*
+ * What has been taken out of page tables, but is still in use until CPUs have been flushed.
+ */
+#define GATHER_PAGES	 64
+#define GATHER_ADDRESSES 32
+
+struct gather {
+	struct address_space *space;
+	unsigned nr_pages, nr_addresses;
+	bool flush_all; /* more addresses than there is room for */
+	struct page *page[GATHER_PAGES];
+	uintptr_t address[GATHER_ADDRESSES];
+	struct list_head tables; /* pruned */
+};
+
+void gather_begin(struct gather *gather, struct address_space *space);
+
+/* A translation of address is to be forgotten, and then page, if any, loses a mapping. */
+void gather_add(struct gather *gather, uintptr_t address, struct page *page);
+
+/* Flush and free. It may be used again. */
+void gather_end(struct gather *gather);
+
+/* All with the space locked; start and end are page aligned. */
+
+/* Take out the pages that are there, copies of the program's own only if anonymous_too. */
+void unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymous_too);
+
+/* Give the pages of a region in [start, end) the rights of its prot. */
+void protect_pages(struct gather *gather, const struct region *region);
+
+/* Show the child what fork() copies of a region; from the parent the right to write goes. */
+int copy_pages(struct gather *gather, const struct region *region, struct address_space *child)
+    __must_check;
+
+/* Have tables for [to, ...) where there are pages in [start, end); then move these there. */
+int prepare_move(struct address_space *space, uintptr_t start, uintptr_t end, uintptr_t to)
+    __must_check;
+void move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t to);
+
+/* Free tables of [start, end) that are empty. */
+void prune_tables(struct gather *gather, uintptr_t start, uintptr_t end);
+
+/* ---- Faults: mm/demand_paging.c, mm/stack_protection.c -------------------------------------- */
+
+/* The fault handler for a region that has been found. Space locked. */
+enum fault_result fault_in_region(struct address_space *space, struct region *region,
+				  uintptr_t address, enum fault_access access);
+
+/*
+ * Bring in all pages of [start, end) that are in regions, for writing where that copies nothing
+ * twice. Returns 0, or -ENOMEM when one could not be had. Space locked.
+ */
+int populate(struct address_space *space, uintptr_t start, uintptr_t end) __must_check;
+
+/*
+ * The address is in no region. Grow the stack above to hold it, if there is one that may:
+ * returns that in *region and FAULT_DONE; FAULT_OVERFLOW; FAULT_MAPERR. Space locked.
+ */
+enum fault_result stack_grow(struct address_space *space, uintptr_t address,
+			     struct region **region);
+
+/* Where a region could begin at the latest to end at end, and keep clear of a stack above. */
+uintptr_t stack_clear_end(struct address_space *space, uintptr_t start, uintptr_t end);
+
+#endif
