@@ -383,8 +383,14 @@ populate(struct address_space *space, uintptr_t start, uintptr_t end)
 
 			if (entry && (access != FAULT_WRITE || arch_mmu_is_writable(entry)))
 				continue;
-			if (fault_in_region(space, region, at, access) != FAULT_DONE)
+			switch (fault_in_region(space, region, at, access)) {
+			case FAULT_DONE:
+				break;
+			case FAULT_NOMEM:
 				return -ENOMEM;
+			default:
+				return -EFAULT;
+			}
 		}
 	}
 	return 0;

@@ -163,9 +163,8 @@ regions_bury(struct list_head *dead)
 
 /* ---- Cutting and uniting --------------------------------------------------------------- */
 
-/* Let a region end elsewhere, where nothing is in the way. */
-static void
-set_end(struct region *region, uintptr_t end)
+void
+region_grow_up(struct region *region, uintptr_t end)
 {
 	irqflags_t irq = lock_object(region);
 
@@ -193,7 +192,7 @@ region_split(struct region *region, uintptr_t address, struct region_spares *spa
 	/* Only the lowest part of a stack grows. */
 	if (upper->flags & MAP_GROWSDOWN)
 		upper->lowest = address;
-	set_end(region, address);
+	region_grow_up(region, address);
 	region_link(region->space, upper, address, end);
 	return upper;
 }
@@ -225,7 +224,7 @@ regions_merge(struct address_space *space, uintptr_t start, uintptr_t end, struc
 		uintptr_t upper_end = region_end(next);
 
 		region_unlink(next, dead);
-		set_end(region, upper_end);
+		region_grow_up(region, upper_end);
 	}
 }
 

@@ -90,7 +90,7 @@ prot_rights(unsigned prot)
 }
 
 /* Regions allocated before anything is changed, so that nothing fails halfway. */
-#define SPARES_MAX 3
+#define SPARES_MAX 7
 
 struct region_spares {
 	struct region *region[SPARES_MAX];
@@ -116,8 +116,9 @@ struct region *region_split(struct region *region, uintptr_t address, struct reg
 void regions_merge(struct address_space *space, uintptr_t start, uintptr_t end,
 		   struct list_head *dead);
 
-/* Let a region without object begin lower, where nothing is in the way. */
+/* Let a region begin lower (one without object), or end elsewhere. Nothing is in the way. */
 void region_grow_down(struct region *region, uintptr_t start);
+void region_grow_up(struct region *region, uintptr_t end);
 
 /* The region that holds address; the lowest that ends behind it; the next. NULL if none. */
 struct region *region_find(struct address_space *space, uintptr_t address);
@@ -266,7 +267,7 @@ enum fault_result fault_in_region(struct address_space *space, struct region *re
 
 /*
  * Bring in all pages of [start, end) that are in regions, for writing where that copies nothing
- * twice. Returns 0, or -ENOMEM when one could not be had. Space locked.
+ * twice. Returns 0, -ENOMEM for want of memory, or -EFAULT when one cannot be had. Space locked.
  */
 int populate(struct address_space *space, uintptr_t start, uintptr_t end) __must_check;
 

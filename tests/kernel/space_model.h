@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A model of address spaces, and random operations on both that must agree: results, contents,
+ * rights. The includer defines MODEL_FAIL(fmt, ...), which is called for each contradiction.
+ *
+ * A window of WINDOW pages, across the border of two page tables, in up to SPACES spaces that come
+ * from one another by fork, and FILES files. Of each page the model knows SLOTS bytes at places of
+ * their own; no others are ever written. It also knows where regions must begin and end.
+ */
+#ifndef SPACE_MODEL_H
+#define SPACE_MODEL_H
+
+#include <errno.h>
+#include <page_cache.h>
+#include <prng.h>
+#include <string.h>
+
+#include "space_user.h"
+
+#define WINDOW	    64
+#define WINDOW_BASE (0x40000000ul - WINDOW / 2 * PAGE_SIZE)
+#define SPACES	    3
+#define FILES	    2
+#define FILE_PAGES  48
+#define SLOTS	    4
+#define NO_FILE	    (-1)
+
+struct model_page {
+	bool mapped, shared, no_fork;
+	bool own; /* the program's own memory, not the file's */
+	unsigned prot;
+	int file;
+	uint64_t offset, home; /* pages */
+	uint8_t byte[SLOTS];
+};
+
+struct model_file {
+	struct page_cache cache;
+	uint64_t pages; /* its size */
+	uint8_t byte[FILE_PAGES][SLOTS];
+	unsigned references; /* of regions; atomic */
+};
+
+struct model {
+	struct prng prng;
+	struct address_space *space[SPACES]; /* NULL: none */
+	struct model_page page[SPACES][WINDOW];
+	struct model_file file[FILES];
+	bool shortage; /* allocations may fail */
+	unsigned nr_failed;
+};
+
+static inline struct model_file *
+model_file_of(struct memory_object *object)
+{
+	return container_of(page_cache_of(object), struct model_file, cache);
+}
+
+static void
+model_file_get(struct memory_object *object)
+{
+	__atomic_add_fetch(&model_file_of(object)->references, 1, __ATOMIC_RELAXED);
+}
+
+static void
+model_file_put(struct memory_object *object)
+{
+	__atomic_sub_fetch(&model_file_of(object)->references, 1, __ATOMIC_RELAXED);
+}
+
+static const struct memory_object_ops model_file_ops = {
+	.get_page = page_cache_get_page,
+	.peek_pages = page_cache_peek_pages,
+	.get = model_file_get,
+	.put = model_file_put,
+};
+
+/* ---- Helpers ------------------------------------------------------------------------- */
+
+static inline size_t
+slot_offset(unsigned slot)
+{
+	return slot * (PAGE_SIZE / SLOTS) + slot;
+}
+
+static inline uintptr_t
+window_address(unsigned page)
+{
+	return WINDOW_BASE + page * PAGE_SIZE;
+}
+
+static inline unsigned
+below(struct model *model, unsigned limit)
+{
+	return (unsigned)prng_below(&model->prng, limit);
+}
+
+/* A range of the window, most of them short. */
+static inline void
+choose_range(struct model *model, unsigned *first, unsigned *nr)
+{
+	*first = below(model, WINDOW);
+	*nr = 1 + below(model, below(model, 4) ? 8 : WINDOW);
+	*nr = MIN(*nr, WINDOW - *first);
+}
+
+static inline unsigned
+choose_prot(struct model *model)
+{
+	static const unsigned prots[] = {
+		RW, RW, RW, PROT_READ, PROT_NONE, PROT_READ | PROT_EXEC, RW | PROT_EXEC
+	};
+
+	return prots[below(model, ARRAY_SIZE(prots))];
+}
+
+/* Did the call fail only because a request for memory was made to? */
+static inline bool
+for_want_of_memory(struct model *model, int error)
+{
+	if (error != -ENOMEM || !model->shortage)
+		return false;
+	model->nr_failed++;
+	return true;
+}
+
+static inline bool
+model_alike(const struct model_page *lower, const struct model_page *upper)
+{
+	return lower->mapped && upper->mapped && lower->prot == upper->prot &&
+	       lower->shared == upper->shared && lower->no_fork == upper->no_fork &&
+	       lower->file == upper->file && upper->home == lower->home + 1 &&
+	       (lower->file == NO_FILE || upper->offset == lower->offset + 1);
+}
+
+/* Where the region that holds page ends. */
+static inline unsigned
+model_region_end(const struct model_page *page, unsigned at)
+{
+	for (at++; at < WINDOW && model_alike(&page[at - 1], &page[at]); at++)
+		;
+	return at;
+}
+
+static inline bool
+model_covered(const struct model_page *page, unsigned first, unsigned nr)
+{
+	for (unsigned i = first; i < first + nr; i++) {
+		if (!page[i].mapped)
+			return false;
+	}
+	return true;
+}
+
+/* The byte that a program sees, or NULL if it gets FAULT_BUS. */
+static inline const uint8_t *
+model_bytes(struct model *model, const struct model_page *page)
+{
+	struct model_file *file;
+
+	if (page->file == NO_FILE || page->own)
+		return page->byte;
+	file = &model->file[page->file];
+	return page->offset < file->pages ? file->byte[page->offset] : NULL;
+}
+
+static inline enum fault_result
+model_access(struct model *model, const struct model_page *page, bool write)
+{
+	if (!page->mapped)
+		return FAULT_MAPERR;
+	if (page->prot == PROT_NONE || (write && !(page->prot & PROT_WRITE)))
+		return FAULT_ACCERR;
+	return model_bytes(model, page) ? FAULT_DONE : FAULT_BUS;
+}
+
+/* ---- Comparing -------------------------------------------------------------------------- */
+
+static void
+compare_page(struct model *model, unsigned which, unsigned at)
+{
+	const struct model_page *page = &model->page[which][at];
+	mmu_entry_t entry = page_table_lookup(&model->space[which]->table, window_address(at));
+	const uint8_t *expected, *bytes = phys_to_virt(arch_mmu_frame(entry));
+
+	if (!entry)
+		return;
+	expected = page->mapped ? model_bytes(model, page) : NULL;
+	if (!expected) {
+		MODEL_FAIL("page %u of space %u is there, and should not be", at, which);
+		return;
+	}
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		if (bytes[slot_offset(slot)] != expected[slot])
+			MODEL_FAIL("page %u of space %u, slot %u: %u, not %u", at, which, slot,
+				   bytes[slot_offset(slot)], expected[slot]);
+	}
+}
+
+/* Regions begin and end where they must. */
+static void
+compare_regions(struct model *model, unsigned which)
+{
+	const struct model_page *page = model->page[which];
+
+	for (unsigned at = 0; at < WINDOW; at++) {
+		struct region *region = region_find(model->space[which], window_address(at));
+		bool begins = at == 0 || !model_alike(&page[at - 1], &page[at]);
+
+		if (!region != !page[at].mapped)
+			MODEL_FAIL("page %u of space %u: mapped is %d", at, which, !!region);
+		else if (region && begins != (region_start(region) == window_address(at)))
+			MODEL_FAIL("page %u of space %u: a region begins at %#lx", at, which,
+				   (unsigned long)region_start(region));
+	}
+}
+
+static void
+model_compare(struct model *model)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		if (!model->space[i])
+			continue;
+		for (unsigned at = 0; at < WINDOW; at++)
+			compare_page(model, i, at);
+		compare_regions(model, i);
+		if (space_check(model->space[i]) != 0)
+			MODEL_FAIL("space %u contradicts itself", i);
+	}
+	for (unsigned i = 0; i < FILES; i++) {
+		if (page_tree_check(&model->file[i].cache.pages) != 0)
+			MODEL_FAIL("file %u contradicts itself", i);
+	}
+}
+
+/* ---- Operations: each does the same to both ----------------------------------------------- */
+
+static void
+do_map(struct model *model, unsigned which)
+{
+	unsigned first, nr, prot = choose_prot(model);
+	int file = (int)below(model, 2 * FILES + 1) - FILES - 1;
+	bool shared = file >= 0 && below(model, 2);
+	uint64_t offset = file >= 0 ? below(model, FILE_PAGES - 1) : 0;
+	uintptr_t address;
+	int error;
+
+	file = MAX(file, NO_FILE);
+	choose_range(model, &first, &nr);
+	address = window_address(first);
+	error = space_map(model->space[which], &address, nr * PAGE_SIZE - below(model, 100), prot,
+			  MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE) |
+			      (file < 0 ? MAP_ANONYMOUS : 0),
+			  file < 0 ? NULL : &model->file[file].cache.object, offset << PAGE_SHIFT,
+			  PROT_READ | PROT_WRITE | PROT_EXEC);
+	if (for_want_of_memory(model, error))
+		return;
+	if (error || address != window_address(first))
+		MODEL_FAIL("map: %d", error);
+	for (unsigned i = 0; i < nr; i++)
+		model->page[which][first + i] = (struct model_page){
+			.mapped = true,
+			.shared = shared,
+			.prot = prot,
+			.file = file,
+			.offset = offset + i,
+			.home = (window_address(first) >> PAGE_SHIFT) + i,
+		};
+}
+
+static void
+do_unmap(struct model *model, unsigned which)
+{
+	unsigned first, nr;
+	int error;
+
+	choose_range(model, &first, &nr);
+	error = space_unmap(model->space[which], window_address(first), nr * PAGE_SIZE);
+	if (for_want_of_memory(model, error))
+		return;
+	if (error)
+		MODEL_FAIL("unmap: %d", error);
+	memset(&model->page[which][first], 0, nr * sizeof(struct model_page));
+}
+
+static void
+do_protect(struct model *model, unsigned which)
+{
+	struct model_page *page = model->page[which];
+	unsigned first, nr, prot = choose_prot(model);
+	int error, expected;
+
+	choose_range(model, &first, &nr);
+	expected = model_covered(page, first, nr) ? 0 : -ENOMEM;
+	error = space_protect(model->space[which], window_address(first), nr * PAGE_SIZE, prot);
+	if (for_want_of_memory(model, error))
+		return;
+	if (error != expected)
+		MODEL_FAIL("protect: %d, not %d", error, expected);
+	for (unsigned i = first; !error && i < first + nr; i++)
+		page[i].prot = prot;
+}
+
+static void
+do_advise(struct model *model, unsigned which)
+{
+	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK };
+	int advice = advices[below(model, ARRAY_SIZE(advices))], error;
+	struct model_page *page = model->page[which];
+	unsigned first, nr;
+
+	choose_range(model, &first, &nr);
+	error = space_advise(model->space[which], window_address(first), nr * PAGE_SIZE, advice);
+	if (model_covered(page, first, nr) && for_want_of_memory(model, error))
+		return;
+	if (error == -ENOMEM && model->shortage && advice != MADV_DONTNEED) {
+		/* Done in part, or not at all: ask. */
+		for (unsigned i = first; i < first + nr; i++) {
+			struct region *region = region_find(model->space[which], window_address(i));
+
+			page[i].no_fork = region && (region->flags & REGION_NO_FORK);
+		}
+		return;
+	}
+	if (error != (model_covered(page, first, nr) ? 0 : -ENOMEM))
+		MODEL_FAIL("advise: %d", error);
+	for (unsigned i = first; i < first + nr; i++) {
+		if (!page[i].mapped)
+			continue;
+		if (advice != MADV_DONTNEED) {
+			page[i].no_fork = advice == MADV_DONTFORK;
+		} else if (!page[i].shared) {
+			memset(page[i].byte, 0, SLOTS);
+			page[i].own = false;
+		}
+	}
+}
+
+/* What is at the target of a move, and behind what is left of its source, may be gone. */
+static void
+adopt_unmapped(struct model *model, unsigned which)
+{
+	for (unsigned i = 0; i < WINDOW; i++) {
+		if (!region_find(model->space[which], window_address(i)))
+			model->page[which][i].mapped = false;
+	}
+}
+
+static void
+model_remap(struct model_page *page, unsigned from, unsigned old, unsigned to, unsigned new)
+{
+	struct model_page moved[WINDOW];
+
+	for (unsigned i = 0; i < new; i++) {
+		if (i < old) {
+			moved[i] = page[from + i];
+			continue;
+		}
+		moved[i] = moved[i - 1];
+		moved[i].home++;
+		moved[i].offset++;
+		moved[i].own = false;
+		memset(moved[i].byte, 0, SLOTS);
+	}
+	memset(&page[from], 0, old * sizeof(*page));
+	memcpy(&page[to], moved, new * sizeof(*page));
+}
+
+static int
+expect_remap(const struct model_page *page, unsigned from, unsigned old, unsigned to, unsigned new,
+	     bool fixed)
+{
+	unsigned end = from + old;
+
+	if (fixed && to < from + old && from < to + new)
+		return -EINVAL;
+	if (!page[from].mapped)
+		return -EFAULT;
+	if (fixed)
+		return model_region_end(page, from) < from + MIN(old, new) ? -EFAULT : 0;
+	if (new <= old)
+		return 0;
+	if (model_region_end(page, from) < end)
+		return -EFAULT;
+	for (unsigned i = end; i < from + new; i++) {
+		if (page[i].mapped)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+do_remap(struct model *model, unsigned which)
+{
+	struct model_page *page = model->page[which];
+	bool fixed = below(model, 2);
+	unsigned from, old, to, new;
+	uintptr_t result = 0;
+	int error, expected;
+
+	choose_range(model, &from, &old);
+	choose_range(model, &to, &new);
+	if (!fixed) {
+		new = 1 + below(model, 2 * old);
+		new = MIN(new, WINDOW - from);
+	}
+	expected = expect_remap(page, from, old, to, new, fixed);
+	error =
+	    space_remap(model->space[which], window_address(from), old * PAGE_SIZE, new *PAGE_SIZE,
+			fixed ? MREMAP_MAYMOVE | MREMAP_FIXED : 0, window_address(to), &result);
+	if (for_want_of_memory(model, error)) {
+		adopt_unmapped(model, which);
+		return;
+	}
+	if (error != expected)
+		MODEL_FAIL("remap %u+%u to %u+%u, fixed %d: %d, not %d", from, old, to, new, fixed,
+			   error, expected);
+	if (error) {
+		/* The tail may have been cut off before the rest was found to be two regions. */
+		adopt_unmapped(model, which);
+		return;
+	}
+	if (result != window_address(fixed ? to : from))
+		MODEL_FAIL("remap: to %#lx", (unsigned long)result);
+	if (new < old)
+		memset(&page[from + new], 0, (old - new) * sizeof(*page));
+	model_remap(page, from, MIN(old, new), fixed ? to : from, new);
+}
+
+static void
+do_fork(struct model *model, unsigned which)
+{
+	unsigned child = below(model, SPACES);
+	int error;
+
+	if (child == which)
+		return;
+	if (model->space[child])
+		space_put(model->space[child]);
+	model->space[child] = NULL;
+	error = space_fork(model->space[which], &model->space[child]);
+	if (for_want_of_memory(model, error))
+		return;
+	if (error)
+		MODEL_FAIL("fork: %d", error);
+	memcpy(model->page[child], model->page[which], sizeof(model->page[child]));
+	for (unsigned i = 0; i < WINDOW; i++) {
+		if (model->page[child][i].no_fork)
+			memset(&model->page[child][i], 0, sizeof(struct model_page));
+	}
+}
+
+static void
+model_write(struct model *model, struct model_page *page, unsigned slot, uint8_t value)
+{
+	if (page->shared) {
+		model->file[page->file].byte[page->offset][slot] = value;
+		return;
+	}
+	if (page->file != NO_FILE && !page->own)
+		memcpy(page->byte, model->file[page->file].byte[page->offset], SLOTS);
+	page->own = page->file != NO_FILE;
+	page->byte[slot] = value;
+}
+
+static void
+do_touch(struct model *model, unsigned which)
+{
+	unsigned at = below(model, WINDOW), slot = below(model, SLOTS);
+	struct model_page *page = &model->page[which][at];
+	uintptr_t address = window_address(at) + slot_offset(slot);
+	bool write = below(model, 2);
+	enum fault_result expected = model_access(model, page, write), result;
+	uint8_t value = (uint8_t)below(model, 256);
+	int got;
+
+	if (write) {
+		result = user_write(model->space[which], address, value);
+	} else {
+		got = user_read(model->space[which], address);
+		result = got < 0 ? (enum fault_result)(-1 - got) : FAULT_DONE;
+		if (got >= 0 && expected == FAULT_DONE && got != model_bytes(model, page)[slot])
+			MODEL_FAIL("page %u of space %u reads %d, not %u", at, which, got,
+				   model_bytes(model, page)[slot]);
+	}
+	if (result == FAULT_NOMEM && model->shortage) {
+		model->nr_failed++;
+		return;
+	}
+	if (result != expected)
+		MODEL_FAIL("page %u of space %u: access gives %d, not %d", at, which, (int)result,
+			   (int)expected);
+	if (write && expected == FAULT_DONE)
+		model_write(model, page, slot, value);
+}
+
+/* Cut a file, or make it longer. */
+static void
+do_truncate(struct model *model)
+{
+	unsigned which = below(model, FILES);
+	struct model_file *file = &model->file[which];
+	uint64_t pages = below(model, FILE_PAGES + 1);
+
+	page_cache_truncate(&file->cache, pages << PAGE_SHIFT);
+	for (uint64_t i = MIN(pages, file->pages); i < FILE_PAGES; i++)
+		memset(file->byte[i], 0, SLOTS);
+	for (unsigned i = 0; pages < file->pages && i < SPACES * WINDOW; i++) {
+		struct model_page *page = &model->page[i / WINDOW][i % WINDOW];
+
+		if (page->mapped && page->file == (int)which && page->offset >= pages) {
+			page->own = false;
+			memset(page->byte, 0, SLOTS);
+		}
+	}
+	file->pages = pages;
+}
+
+/* write() to a file. */
+static void
+do_file_write(struct model *model)
+{
+	struct model_file *file = &model->file[below(model, FILES)];
+	unsigned slot = below(model, SLOTS);
+	uint8_t value = (uint8_t)below(model, 256);
+	struct page *page;
+	uint64_t index;
+	int error;
+
+	if (file->pages == 0)
+		return;
+	index = below(model, (unsigned)file->pages);
+	error = page_cache_grab(&file->cache, index, &page);
+	if (for_want_of_memory(model, error))
+		return;
+	if (error) {
+		MODEL_FAIL("grab: %d", error);
+		return;
+	}
+	((uint8_t *)page_to_virt(page))[slot_offset(slot)] = value;
+	page_put(page);
+	file->byte[index][slot] = value;
+}
+
+/* ---- All of it --------------------------------------------------------------------------- */
+
+static void
+model_step(struct model *model)
+{
+	unsigned which = below(model, SPACES), choice = below(model, 100);
+
+	while (!model->space[which])
+		which = (which + 1) % SPACES;
+	if (choice < 45)
+		do_touch(model, which);
+	else if (choice < 60)
+		do_map(model, which);
+	else if (choice < 68)
+		do_unmap(model, which);
+	else if (choice < 76)
+		do_protect(model, which);
+	else if (choice < 82)
+		do_advise(model, which);
+	else if (choice < 90)
+		do_remap(model, which);
+	else if (choice < 93)
+		do_fork(model, which);
+	else if (choice < 96)
+		do_truncate(model);
+	else
+		do_file_write(model);
+}
+
+/* Returns false for want of memory. */
+static bool
+model_begin(struct model *model, uint64_t seed)
+{
+	memset(model, 0, sizeof(*model));
+	prng_seed(&model->prng, seed);
+	for (unsigned i = 0; i < FILES; i++) {
+		page_cache_init(&model->file[i].cache, &model_file_ops, NULL);
+		model->file[i].pages = FILE_PAGES / 2;
+		page_cache_extend(&model->file[i].cache, FILE_PAGES / 2 * PAGE_SIZE);
+	}
+	model->space[0] = space_create();
+	return model->space[0] != NULL;
+}
+
+static void
+model_end(struct model *model)
+{
+	for (unsigned i = 0; i < SPACES; i++) {
+		if (model->space[i])
+			space_put(model->space[i]);
+	}
+	for (unsigned i = 0; i < FILES; i++) {
+		if (model->file[i].references != 0)
+			MODEL_FAIL("file %u is still mapped %u times", i,
+				   model->file[i].references);
+		page_cache_drop(&model->file[i].cache);
+	}
+}
+
+#endif
