@@ -34,7 +34,11 @@ void file_put(struct file *file); /* the last one closes it. May sleep */
 /* Read at a place, without moving the file's own position. Bytes read, or an error. */
 int64_t file_read_at(struct file *file, uint64_t offset, void *to, size_t size) __must_check;
 
-/* May this file be executed by anybody? 0, -EACCES, -ETXTBSY. */
+/*
+ * May this file be executed? 0; -EACCES: it is no regular file, or nobody may; -ETXTBSY: it is open
+ * for writing. After 0, nobody can open it for writing until this file is closed: whoever executes
+ * it keeps it open.
+ */
 int file_may_exec(struct file *file) __must_check;
 
 /* What mmap() of it shows, or NULL if it cannot be mapped. Lives as long as the file is open. */
@@ -53,6 +57,7 @@ struct fd_table *fd_table_get(struct fd_table *table);
 void fd_table_put(struct fd_table *table); /* the last one closes all */
 int fd_table_copy(struct fd_table *table, struct fd_table **copy) __must_check; /* fork() */
 void fd_table_exec(struct fd_table *table); /* close what is marked O_CLOEXEC */
+/* Put a file at the lowest free descriptor: that, and its reference is the table's; or an error. */
 int fd_install(struct fd_table *table, struct file *file, bool close_on_exec) __must_check;
 struct file *fd_get(struct fd_table *table, int fd); /* with a reference, or NULL */
 

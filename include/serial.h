@@ -21,8 +21,17 @@ void serial_drain(void);
 /* Start to receive, by interrupt. Once, after irq_init() and sched_init(). */
 void serial_start_input(void);
 
-/* The next byte received, 0..255. May sleep: until one comes, for ever without a UART. */
-int serial_getc(void);
+/*
+ * Who gets what is received: the kernel's own console, or the terminal of programs while one of
+ * them has it open. The other waits, and what nobody has taken yet goes to the new owner.
+ */
+enum serial_owner { SERIAL_CONSOLE, SERIAL_TERMINAL };
+
+void serial_set_owner(enum serial_owner owner);
+
+/* The next byte received, 0..255. May sleep: until one comes and it is theirs. */
+int serial_getc(void);		/* the console */
+int serial_getc_terminal(void); /* the terminal of programs */
 
 /* Bytes received and lost since the last call, because nobody took them in time. */
 unsigned serial_take_lost(void);

@@ -9,6 +9,9 @@
  *
  *	UART FIFO --(IRQ 4)--> input.ring [tail .. head) --serial_getc()--> reader
  *
+ * There may be two readers, the kernel's console and the terminal of programs, of whom one owns
+ * the input at a time.
+ *
  * Before each byte the transmitter must say that it has room (THRE), and before power
  * off that it is idle (TEMT): an emulator that simulates the baud rate loses whatever
  * was written too early or is still on its way, just as the real chip does.
@@ -72,6 +75,7 @@ static struct {
 	struct wait_queue readers;
 	unsigned head, tail;	 /* (l) filled slots [tail, head), both modulo RING_SIZE */
 	unsigned lost;		 /* (l) bytes dropped, by the chip or for want of a slot */
+	enum serial_owner owner; /* (l) who may take bytes */
 	uint8_t ring[RING_SIZE]; /* (l) */
 } input = {
 	.lock = SPINLOCK_INIT("serial input", RANK_DEVICE),
@@ -170,7 +174,7 @@ serial_interrupt(void)
 			input.ring[input.head++ % RING_SIZE] = byte;
 	}
 	spin_unlock_irqrestore(&input.lock, flags);
-	wake_one(&input.readers);
+	wake_all(&input.readers);
 }
 
 void
@@ -188,17 +192,39 @@ serial_start_input(void)
 	serial_interrupt();
 }
 
-int
-serial_getc(void)
+void
+serial_set_owner(enum serial_owner owner)
+{
+	irqflags_t flags = spin_lock_irqsave(&input.lock);
+
+	input.owner = owner;
+	spin_unlock_irqrestore(&input.lock, flags);
+	wake_all(&input.readers);
+}
+
+static int
+take_byte(enum serial_owner reader)
 {
 	irqflags_t flags = spin_lock_irqsave(&input.lock);
 	uint8_t byte;
 
-	while (input.head == input.tail)
+	while (input.head == input.tail || input.owner != reader)
 		wait_on(&input.readers, &input.lock);
 	byte = input.ring[input.tail++ % RING_SIZE];
 	spin_unlock_irqrestore(&input.lock, flags);
 	return byte;
+}
+
+int
+serial_getc(void)
+{
+	return take_byte(SERIAL_CONSOLE);
+}
+
+int
+serial_getc_terminal(void)
+{
+	return take_byte(SERIAL_TERMINAL);
 }
 
 unsigned

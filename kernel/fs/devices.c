@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device nodes: what is behind a pair of numbers.
+ *
+ * A node in a directory is an inode with a number; opening it looks the number up here, and from
+ * then on the file is the device's. There are the few that every program expects: the sink and the
+ * sources without end, and the terminals (tty.c).
+ *
+ * Random bytes come from a generator that is stirred with the processor's clock whenever it is
+ * asked. They differ from run to run; they are not for keys.
+ */
+#include <arch/cpu.h>
+#include <prng.h>
+#include <process.h>
+#include <string.h>
+
+#include "fs.h"
+#include "tty.h"
+
+#define MEMORY_MAJOR 1
+
+/* ---- null, zero, full ---------------------------------------------------------------------- */
+
+static int64_t
+read_nothing(struct file *file, struct transfer *to, uint64_t offset)
+{
+	(void)file;
+	(void)to;
+	(void)offset;
+	return 0;
+}
+
+static int64_t
+write_anything(struct file *file, struct transfer *from, uint64_t *offset)
+{
+	int64_t size = (int64_t)from->left;
+
+	(void)file;
+	(void)offset;
+	from->at += from->left;
+	from->left = 0;
+	return size;
+}
+
+static int64_t
+write_full(struct file *file, struct transfer *from, uint64_t *offset)
+{
+	(void)file;
+	(void)offset;
+	return from->left > 0 ? -ENOSPC : 0;
+}
+
+/* Fill what is asked for from fill(), a buffer at a time. */
+static int64_t
+read_endless(struct transfer *to, void (*fill)(void *, size_t))
+{
+	uint8_t buffer[256];
+	int64_t moved = 0;
+
+	while (to->left > 0) {
+		size_t bytes = MIN(to->left, sizeof(buffer));
+
+		fill(buffer, bytes);
+		if (transfer_out(to, buffer, bytes))
+			return moved > 0 ? moved : -EFAULT;
+		moved += (int64_t)bytes;
+		if (moved % (int64_t)MiB(1) == 0 && signal_pending())
+			break;
+	}
+	return moved;
+}
+
+static void
+fill_zeroes(void *to, size_t size)
+{
+	memset(to, 0, size);
+}
+
+static int64_t
+read_zeroes(struct file *file, struct transfer *to, uint64_t offset)
+{
+	(void)file;
+	(void)offset;
+	return read_endless(to, fill_zeroes);
+}
+
+/* ---- random -------------------------------------------------------------------------------- */
+
+static struct {
+	spinlock_t lock;
+	struct prng prng; /* (l) */
+} pool = { .lock = SPINLOCK_INIT("random", RANK_MODULE) };
+
+void
+random_bytes(void *to, size_t size)
+{
+	uint8_t *out = to;
+
+	while (size > 0) {
+		irqflags_t flags = spin_lock_irqsave(&pool.lock);
+		size_t bytes = MIN(size, sizeof(uint64_t));
+		uint64_t number;
+
+		pool.prng.state ^= arch_cycles() << 17;
+		number = prng_next(&pool.prng);
+		spin_unlock_irqrestore(&pool.lock, flags);
+		memcpy(out, &number, bytes);
+		out += bytes;
+		size -= bytes;
+	}
+}
+
+static int64_t
+read_random(struct file *file, struct transfer *to, uint64_t offset)
+{
+	(void)file;
+	(void)offset;
+	return read_endless(to, random_bytes);
+}
+
+/* ---- The table ----------------------------------------------------------------------------- */
+
+static const struct file_ops null_ops = {
+	.name = "null", .seekable = true, .read = read_nothing, .write = write_anything
+};
+static const struct file_ops zero_ops = {
+	.name = "zero", .seekable = true, .read = read_zeroes, .write = write_anything
+};
+static const struct file_ops full_ops = {
+	.name = "full", .seekable = true, .read = read_zeroes, .write = write_full
+};
+static const struct file_ops random_ops = {
+	.name = "random", .seekable = true, .read = read_random, .write = write_anything
+};
+
+static const struct device {
+	const char *name;
+	unsigned major, minor, mode;
+	const struct file_ops *ops;
+} devices[] = {
+	{ "null", MEMORY_MAJOR, 3, 0666, &null_ops },
+	{ "zero", MEMORY_MAJOR, 5, 0666, &zero_ops },
+	{ "full", MEMORY_MAJOR, 7, 0666, &full_ops },
+	{ "random", MEMORY_MAJOR, 8, 0666, &random_ops },
+	{ "urandom", MEMORY_MAJOR, 9, 0666, &random_ops },
+	{ "tty", TTY_MAJOR, 0, 0666, &tty_ops },
+	{ "console", TTY_MAJOR, 1, 0600, &tty_ops },
+	{ "ttyS0", SERIAL_MAJOR, SERIAL_MINOR, 0660, &tty_ops },
+};
+
+const struct file_ops *
+device_find(uint32_t mode, uint64_t number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(devices) && S_ISCHR(mode); i++) {
+		if (number == make_device(devices[i].major, devices[i].minor))
+			return devices[i].ops;
+	}
+	return NULL;
+}
+
+static int
+device_open(struct file *file)
+{
+	const struct file_ops *ops = device_find(file->inode->mode, file->inode->device);
+
+	if (!ops)
+		return -ENXIO;
+	file->ops = ops;
+	return ops->open ? ops->open(file) : 0;
+}
+
+const struct file_ops device_ops = { .name = "device", .open = device_open };
+
+/* ---- /dev ---------------------------------------------------------------------------------- */
+
+/* Make a name in a directory, at the start of the kernel, unless the archive brought it. */
+struct dentry *
+make_at_start(struct dentry *directory, const char *name, struct inode *inode)
+{
+	struct dentry *made;
+	int error;
+
+	if (!inode)
+		panic("fs: no memory for %s", name);
+	mutex_lock(&names_lock);
+	made = dentry_find_locked(directory, name, strlen(name));
+	if (made)
+		inode_put(inode);
+	error = made ? 0 : name_create_locked(directory, name, strlen(name), inode, &made);
+	mutex_unlock(&names_lock);
+	if (error)
+		panic("fs: %s cannot be made: error %d", name, -error);
+	return made;
+}
+
+static void
+make_link(struct dentry *directory, const char *name, const char *target)
+{
+	dentry_put(make_at_start(directory, name, ramfs_create_link(target, strlen(target))));
+}
+
+void
+devices_init(void)
+{
+	struct dentry *dev = make_at_start(root_dentry, "dev", ramfs_create(S_IFDIR | 0755, 0));
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		const struct device *device = &devices[i];
+		uint64_t number = make_device(device->major, device->minor);
+
+		dentry_put(make_at_start(dev, device->name,
+					 ramfs_create(S_IFCHR | device->mode, number)));
+	}
+	make_link(dev, "fd", "/proc/self/fd");
+	make_link(dev, "stdin", "/proc/self/fd/0");
+	make_link(dev, "stdout", "/proc/self/fd/1");
+	make_link(dev, "stderr", "/proc/self/fd/2");
+	dentry_put(dev);
+}

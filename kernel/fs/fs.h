@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files from inside: what the files of kernel/fs share.
+ *
+ *	descriptor          open file           name               inode
+ *	fd_table  ------->  struct file  ---->  struct dentry -->  struct inode
+ *	(a process's)       position, flags     in a directory     kind, rights, contents
+ *
+ * An inode is what there is, whatever it is called: a regular file, a directory, a symbolic link, a
+ * device, a pipe. A dentry is one name of it in one directory; a file that was opened, a current
+ * directory and a root hold on to the name by which they were found, so that the kernel can tell
+ * their path, also after a rename. The tree of names is the file system: there is only memory,
+ * so there is nothing that it would be a cache of.
+ *
+ * Lock order, outermost first; those of one line are never held together:
+ *
+ *	file->position_lock
+ *	inode->lock             contents and size of a regular file; a pipe has one of its own
+ *	the space's lock        taken by a fault while a write copies from the program's memory
+ *	names_lock              all names: the trees of all directories, links, parents
+ *	spin locks
+ *
+ * A read holds none of them while it copies to the program's memory, but the first: a page is held
+ * by its reference. So a program may read a file into its own mapping of it.
+ *
+ * (c) fixed once made   (n) names_lock   (i) inode->lock   (a) atomic
+ */
+#ifndef FS_H
+#define FS_H
+
+#include <abi/fcntl.h>
+#include <abi/stat.h>
+#include <errno.h>
+#include <file.h>
+#include <memory_advanced.h>
+#include <mutex.h>
+#include <tree.h>
+#include <types.h>
+#include <uaccess.h>
+
+#define MAX_FILE_SIZE  ((uint64_t)INT64_MAX)
+#define MAX_IO	       ((size_t)0x7ffff000) /* bytes that one call moves */
+#define MAX_LINKS      65000
+#define MAX_SYMLINKS   40
+#define DIRECTORY_SIZE 4096 /* what stat() says of any directory */
+
+struct dentry;
+struct inode;
+
+/* ---- What can be done with open files ------------------------------------------------------ */
+
+/* A name in a directory, for getdents(). */
+struct listed {
+	const char *name;
+	size_t size;
+	uint64_t inode;
+	uint32_t mode;
+	uint64_t next; /* place where the listing goes on behind it */
+};
+
+/* Takes one name; false: there is no room, it was not taken. */
+typedef bool list_fn(const struct listed *entry, void *arg);
+
+/* NULL for what a kind of file cannot do: what is done then stands beside it. */
+struct file_ops {
+	const char *name;
+	/* Has a position that read() and write() move. Without it: ESPIPE. */
+	bool seekable;
+	/* May sleep; may set file->ops and file->private. NULL: always works */
+	int (*open)(struct file *file);
+	void (*close)(struct file *file);
+	/* Move bytes until transfer->left is 0 or there is a reason to stop. NULL: EINVAL */
+	int64_t (*read)(struct file *file, struct transfer *to, uint64_t offset);
+	/* *offset: where; set to the end of the file before, if it was opened with O_APPEND */
+	int64_t (*write)(struct file *file, struct transfer *from, uint64_t *offset);
+	unsigned (*poll)(struct file *file); /* POLL* that hold now. NULL: always ready */
+	int64_t (*ioctl)(struct file *file, unsigned request, uintptr_t arg); /* NULL: ENOTTY */
+	uint64_t (*size)(struct file *file); /* for SEEK_END. NULL: 0 */
+};
+
+/* (c) but flags, which fcntl() changes */
+struct file {
+	unsigned refs;	/* (a) */
+	unsigned flags; /* (a) O_* */
+	struct dentry *dentry;
+	struct inode *inode; /* dentry->inode */
+	const struct file_ops *ops;
+	struct mutex position_lock;
+	uint64_t position; /* (p) position_lock */
+	void *private;	   /* of ops */
+	bool denies_write; /* (a) is executed: nobody opens the inode for writing meanwhile */
+	uint8_t flock;	   /* LOCK_SH, LOCK_EX or 0: see flock.c */
+};
+
+/* ---- Inodes: inode.c ----------------------------------------------------------------------- */
+
+/* What a kind of inode is to the rest. */
+struct inode_ops {
+	const struct file_ops *file_ops;
+	/*
+	 * Directories whose names are made up when asked for, beside those in their trees.
+	 * lookup: a dentry with a reference, or -ENOENT. list: names from place on.
+	 */
+	int (*lookup)(struct dentry *directory, const char *name, size_t size,
+		      struct dentry **found);
+	void (*list)(struct dentry *directory, uint64_t place, list_fn *emit, void *arg);
+	/* Symbolic links whose target is made up: its length, cut to size, or an error. */
+	int64_t (*read_link)(struct inode *inode, char *to, size_t size);
+	/* Links that lead to an object, not to a path: with a reference, or an error. */
+	int (*follow)(struct inode *inode, struct dentry **target);
+	void (*release)(struct inode *inode); /* the last reference is gone */
+	bool fixed; /* of a directory: nobody may make or remove names in it */
+};
+
+struct directory {
+	struct tree by_name;  /* (n) key: hash of the name; same hash: chained */
+	struct tree by_place; /* (n) key: place, in the order in which names came */
+	uint64_t next_place;  /* (n) */
+};
+
+#define FIRST_PLACE   2		   /* 0: ".", 1: ".." */
+#define DYNAMIC_PLACE (1ull << 32) /* from here on: made up */
+
+struct pipe;
+struct ram_file;
+
+struct inode {
+	const struct inode_ops *ops; /* (c) */
+	unsigned refs;		     /* (a) */
+	uint32_t mode;		     /* (a) its kind is fixed */
+	uint32_t uid, gid;	     /* (a) stored, and without meaning: all is root's */
+	uint32_t links;	 /* (n) names, and for a directory "." and its subdirectories' ".." */
+	uint64_t number; /* (c) */
+	uint64_t device; /* (c) which, of a device node */
+	int64_t accessed, modified, changed; /* (a) nanoseconds since 1970 */
+	struct mutex lock;
+	int writers;		   /* (a) files open for writing; < 0: files that are executed */
+	struct dentry *alias;	   /* alias_lock: a name by which it is known, or NULL */
+	struct flock_state *flock; /* flock_lock: NULL until somebody locks */
+	union {
+		struct directory directory;
+		char *target;	       /* (c) of a symbolic link: kmalloc()ed */
+		struct ram_file *file; /* (c) of a regular file in memory */
+		struct pipe *pipe;     /* (c) of a pipe */
+		struct {	       /* (c) of /proc and the like: their own */
+			void *data;
+			uint64_t number;
+		} private;
+	};
+};
+
+/* A new inode with one reference and no links; NULL: no memory. mode: with its kind. */
+struct inode *inode_create(const struct inode_ops *ops, uint32_t mode);
+struct inode *inode_get(struct inode *inode);
+void inode_put(struct inode *inode);
+uint64_t inode_new_number(void);
+
+/* Nanoseconds since 1970. */
+int64_t fs_now(void);
+void inode_touch(struct inode *inode, bool modified); /* contents read, or changed */
+void inode_changed(struct inode *inode);	      /* rights, links */
+
+uint64_t inode_size(struct inode *inode);
+void inode_stat(struct inode *inode, struct abi_stat *stat);
+
+/* Open for writing: 0, or -ETXTBSY while it is executed. And the reverse. */
+int inode_start_write(struct inode *inode);
+void inode_end_write(struct inode *inode);
+int inode_deny_write(struct inode *inode);
+void inode_allow_write(struct inode *inode);
+
+/* ---- Names: dentry.c ----------------------------------------------------------------------- */
+
+extern struct mutex names_lock;
+
+struct dentry {
+	unsigned refs;	       /* (a) one is the directory's */
+	struct dentry *parent; /* (n) with a reference; NULL: the root, or a name in no directory */
+	struct inode *inode;   /* (c) with a reference */
+	char *name;	       /* (n) kmalloc()ed */
+	size_t size;	       /* (n) bytes of it */
+	bool linked;	       /* (n) is in its parent's directory */
+	struct dentry *same_hash;	    /* (n) the next in a chain */
+	struct tree_node by_name, by_place; /* (n) */
+};
+
+extern struct dentry *root_dentry; /* (c) */
+extern uint64_t dentry_hash_mask;  /* for tests: what is left of a hash */
+
+/* In no directory yet, one reference. Takes over the reference to inode, also when it fails. */
+struct dentry *dentry_create(const char *name, size_t size, struct inode *inode);
+struct dentry *dentry_get(struct dentry *dentry);
+void dentry_put(struct dentry *dentry);
+
+/* The entry of that name with a reference, or NULL. */
+struct dentry *dentry_find_locked(struct dentry *directory, const char *name, size_t size);
+
+/* Put a name into a directory, and take it out; the directory's reference comes and goes. */
+void dentry_link_locked(struct dentry *directory, struct dentry *dentry);
+void dentry_unlink_locked(struct dentry *dentry);
+/* Rename: name is kmalloc()ed and taken over. Returns the old parent, whose reference goes too. */
+struct dentry *dentry_move_locked(struct dentry *dentry, struct dentry *directory, char *name,
+				  size_t size);
+
+/* Look a name up wherever it may come from: 0 and a reference, or -ENOENT, -ENOTDIR. */
+int dentry_lookup_locked(struct dentry *directory, const char *name, size_t size,
+			 struct dentry **found);
+
+/* Call emit for the names of a directory from place on, until it returns false. */
+void dentry_list_locked(struct dentry *directory, uint64_t place, list_fn *emit, void *arg);
+
+bool dentry_is_within_locked(struct dentry *dentry, struct dentry *ancestor);
+bool dentry_is_empty_locked(struct dentry *directory);
+
+/*
+ * The path from root. Returns the length, -ENAMETOOLONG if it does not fit into size, -ENOENT if
+ * the name is no longer in a directory (the path is there all the same, if it fits).
+ */
+int64_t dentry_path(struct dentry *dentry, struct dentry *root, char *path, size_t size);
+
+/* The name by which an inode is known: with a reference, or NULL; and who sets it. */
+struct dentry *inode_alias(struct inode *inode);
+void inode_set_alias(struct inode *inode, struct dentry *dentry);
+void inode_clear_alias(struct inode *inode, struct dentry *dentry);
+
+/* ---- Directories and regular files in memory: ramfs.c, ram_file.c -------------------------- */
+
+struct inode *ramfs_create(uint32_t mode, uint64_t device); /* any kind but a link */
+struct inode *ramfs_create_link(const char *target, size_t size);
+extern const struct inode_ops directory_inode_ops, fifo_inode_ops, device_inode_ops,
+    regular_inode_ops;
+extern const struct file_ops directory_ops;
+
+struct ram_file *ram_file_create(struct inode *inode);
+void ram_file_destroy(struct ram_file *file);
+uint64_t ram_file_size(struct ram_file *file);
+uint64_t ram_file_nr_pages(struct ram_file *file);
+size_t ram_file_limit(void); /* frames that files may take */
+int ram_file_truncate(struct inode *inode, uint64_t size);
+int ram_file_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size);
+struct memory_object *ram_file_object(struct ram_file *file);
+/* The inode of an object if it is a regular file's, or NULL. */
+struct inode *object_inode(struct memory_object *object);
+
+/* Make, remove and move names in directories of memory: names.c. Errors as of the system calls. */
+int name_remove_locked(struct dentry *dentry, bool directory);
+int name_rename_locked(struct dentry *from, struct dentry *to_directory, const char *name,
+		       size_t size, struct dentry *target, unsigned flags);
+int name_may_create_locked(struct dentry *directory);
+int name_create_locked(struct dentry *directory, const char *name, size_t size, struct inode *inode,
+		       struct dentry **made);
+
+/* ---- Walking paths: path.c ----------------------------------------------------------------- */
+
+/* (n) names_lock, throughout */
+struct fs_context {
+	unsigned refs; /* (a) */
+	struct dentry *root, *current;
+	uint32_t umask; /* (a) */
+};
+
+enum walk_flags {
+	WALK_FOLLOW = 1, /* a link at the end, too */
+	WALK_PARENT = 2, /* the last name need not exist: found may be NULL */
+	WALK_EMPTY = 4,	 /* an empty path is where the walk starts */
+};
+
+enum last_kind { LAST_NAME, LAST_DOT, LAST_DOTDOT, LAST_ROOT };
+
+struct walk {
+	struct dentry *start, *root; /* with references */
+	char *text;		     /* what is left to walk, at rest; room for WALK_TEXT bytes */
+	char *rest;
+	unsigned nr_links;
+	/* What was found: */
+	struct dentry *directory; /* that the last name is in, with a reference */
+	struct dentry *found;	  /* with a reference, or NULL */
+	char *name;		  /* the last name, in text */
+	size_t size;
+	enum last_kind last;
+	bool slash; /* the path ended with one */
+};
+
+#define WALK_TEXT (2 * PATH_MAX)
+
+/*
+ * Prepare to walk a path from a context's current directory (descriptor AT_FDCWD), or a
+ * directory that is open. Returns 0, or an error and nothing is to be ended.
+ */
+int walk_begin(struct walk *walk, struct fs_context *fs, const char *path) __must_check;
+int walk_begin_user(struct walk *walk, int directory, uintptr_t path) __must_check;
+/* Walk. The caller holds names_lock until it has used what was found. */
+int walk_locked(struct walk *walk, unsigned flags) __must_check;
+void walk_end(struct walk *walk);
+
+/* All of that: what the path leads to, with a reference. */
+int path_find(struct fs_context *fs, const char *path, unsigned flags, struct dentry **found)
+    __must_check;
+int path_find_user(int directory, uintptr_t path, unsigned flags, struct dentry **found)
+    __must_check;
+
+struct fs_context *context_current(void); /* the running process's, or that of the kernel */
+struct fd_table *files_current(void);	  /* the running process's, or NULL */
+extern struct fs_context *kernel_context;
+
+/* ---- Open files: file.c, open.c ------------------------------------------------------------ */
+
+/* Open what a dentry leads to. Takes no reference over. */
+int file_create(struct dentry *dentry, unsigned flags, struct file **file) __must_check;
+/* An open file that has no place in the tree; takes over the inode's reference. */
+int file_create_nameless(struct inode *inode, const char *name, unsigned flags, struct file **file)
+    __must_check;
+int open_walk(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode,
+	      struct file **file) __must_check;
+int open_check_flags(unsigned flags);
+
+static inline bool
+file_readable(const struct file *file)
+{
+	return (file->flags & O_ACCMODE) != O_WRONLY && !(file->flags & O_PATH);
+}
+
+static inline bool
+file_writable(const struct file *file)
+{
+	return (file->flags & O_ACCMODE) != O_RDONLY && !(file->flags & O_PATH);
+}
+
+/* Read and write at the file's position (offset NULL), or at *offset. */
+int64_t file_read(struct file *file, struct transfer *to, const uint64_t *offset);
+int64_t file_write(struct file *file, struct transfer *from, const uint64_t *offset);
+int64_t file_seek(struct file *file, int64_t offset, int whence);
+int file_truncate(struct inode *inode, uint64_t size);
+extern const struct file_ops path_ops; /* of O_PATH */
+
+/* ---- Descriptors: fd_table.c --------------------------------------------------------------- */
+
+#define MAX_FILES 1024 /* descriptors of a process: RLIMIT_NOFILE */
+
+struct file *fd_current(int fd); /* of the running process, with a reference, or NULL */
+int fd_close(struct fd_table *table, int fd);
+int fd_install_from(struct fd_table *table, struct file *file, int lowest, bool close_on_exec);
+int fd_replace(struct fd_table *table, struct file *file, int fd, bool close_on_exec);
+int fd_get_flags(struct fd_table *table, int fd);
+int fd_set_flags(struct fd_table *table, int fd, bool close_on_exec);
+void fd_close_range(struct fd_table *table, unsigned first, unsigned last, bool only_mark);
+/* The lowest open descriptor of at least fd, or -1. */
+int fd_next(struct fd_table *table, int fd);
+
+/* ---- Kinds of files ------------------------------------------------------------------------ */
+
+extern const struct file_ops regular_ops, fifo_ops, device_ops;
+
+/* initrd.c: unpack into a context's root. Returns 0, or -EINVAL if the archive is damaged. */
+void initrd_unpack(void);
+int initrd_unpack_archive(struct fs_context *fs, const void *archive, size_t size, bool quiet);
+
+/* devices.c: what opening a device node leads to, or NULL. */
+const struct file_ops *device_find(uint32_t mode, uint64_t device);
+void devices_init(void);
+void random_bytes(void *to, size_t size);
+
+/* pipe.c */
+void pipe_destroy(struct pipe *pipe);
+int pipe_make(unsigned flags, struct file *end[2]) __must_check;
+int64_t pipe_capacity(struct file *file); /* in bytes; -EBADF: it is no pipe */
+
+/* poll.c: what file_ops.poll says of some file may have changed. From any context. */
+void poll_wake(void);
+
+/* procfs.c */
+void procfs_init(void);
+bool inode_is_proc(const struct inode *inode);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening: from a path and flags to an open file.
+ *
+ * Finding the name, or making it, is one step under names_lock; so two who open with O_CREAT |
+ * O_EXCL never both make the file. What may wait comes after it: a pipe waits for its other end,
+ * O_TRUNC for those who write.
+ */
+#include <process.h>
+#include <string.h>
+
+#include "fs.h"
+
+int
+open_check_flags(unsigned flags)
+{
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return -EOPNOTSUPP;
+	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
+		return -EINVAL;
+	return 0;
+}
+
+/* May what there is be opened like that? */
+static int
+check_existing(struct walk *walk, unsigned flags)
+{
+	uint32_t mode = walk->found->inode->mode;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+
+	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if (S_ISLNK(mode) && !(flags & O_PATH))
+		return -ELOOP; /* only O_NOFOLLOW comes this far with a link */
+	if ((flags & O_DIRECTORY) && !S_ISDIR(mode))
+		return -ENOTDIR;
+	if (walk->slash && !S_ISDIR(mode))
+		return -ENOTDIR;
+	if (S_ISDIR(mode) && !(flags & O_PATH) && (writes || (flags & O_CREAT)))
+		return -EISDIR;
+	return 0;
+}
+
+static int
+create_regular(struct walk *walk, struct fs_context *fs, uint32_t mode)
+{
+	struct inode *inode;
+	int error = name_may_create_locked(walk->directory);
+
+	if (error)
+		return error;
+	if (walk->slash)
+		return -EISDIR;
+	inode = ramfs_create(S_IFREG | (mode & S_PERMISSIONS & ~fs->umask), 0);
+	if (!inode)
+		return -ENOSPC;
+	return name_create_locked(walk->directory, walk->name, walk->size, inode, &walk->found);
+}
+
+/* Find or make the name. *made: there was none. */
+static int
+find_or_create(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode, bool *made)
+{
+	bool follow = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+	unsigned walk_flags = (follow ? WALK_FOLLOW : 0) | (flags & O_CREAT ? WALK_PARENT : 0);
+	int error;
+
+	mutex_lock(&names_lock);
+	error = walk_locked(walk, walk_flags);
+	*made = !error && !walk->found;
+	if (*made)
+		error = create_regular(walk, fs, mode);
+	else if (!error)
+		error = check_existing(walk, flags);
+	mutex_unlock(&names_lock);
+	return error;
+}
+
+/* O_TRUNC, which Linux also obeys for those who only read. */
+static int
+truncate_opened(struct inode *inode)
+{
+	int error = inode_start_write(inode);
+
+	if (error)
+		return error;
+	error = file_truncate(inode, 0);
+	inode_end_write(inode);
+	return error;
+}
+
+int
+open_walk(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode,
+	  struct file **file)
+{
+	bool made;
+	int error;
+
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	error = find_or_create(walk, fs, flags, mode, &made);
+	if (!error)
+		error = file_create(walk->found, flags, file);
+	if (error || made || !(flags & O_TRUNC) || walk->found->inode->ops != &regular_inode_ops)
+		return error;
+	error = truncate_opened((*file)->inode);
+	if (error)
+		file_put(*file);
+	return error;
+}
+
+int
+file_open(struct fs_context *fs, const char *path, int flags, unsigned mode, struct file **file)
+{
+	struct walk walk;
+	int error = open_check_flags((unsigned)flags);
+
+	if (!error)
+		error = walk_begin(&walk, fs, path);
+	if (error)
+		return error;
+	error = open_walk(&walk, fs, (unsigned)flags, mode, file);
+	walk_end(&walk);
+	return error;
+}
