@@ -48,6 +48,7 @@
 #define ETIMEDOUT    110
 
 /* Never seen by a program: the system call is to be made again once a signal has been handled. */
-#define ERESTARTSYS 512
+#define ERESTARTSYS    512
+#define ERESTARTNOHAND 514 /* only if no handler was called for it */
 
 #endif

@@ -41,6 +41,9 @@ int64_t file_read_at(struct file *file, uint64_t offset, void *to, size_t size) 
  */
 int file_may_exec(struct file *file) __must_check;
 
+/* Was it opened for PROT_READ, PROT_WRITE, or both? */
+unsigned file_prot(const struct file *file);
+
 /* What mmap() of it shows, or NULL if it cannot be mapped. Lives as long as the file is open. */
 struct memory_object *file_object(struct file *file);
 

@@ -109,6 +109,7 @@ int ktest_run(const char *selection, uint64_t seed);
 
 /* The seed of the command line: seed=N, or 1. */
 uint64_t ktest_seed(void);
+bool ktest_seed_given(void);
 
 /* Print the name of every suite and how many cases it has. */
 void ktest_print_suites(void);

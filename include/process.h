@@ -36,6 +36,12 @@ struct process {
 /* The process of the running thread, or NULL for a thread of the kernel. */
 struct process *process_current(void);
 
+/* The time of day: ns since 1970. */
+uint64_t wall_clock_ns(void);
+
+/* What the running process may use of a resource, RLIMIT_*; RLIM_INFINITY. <abi/resource.h> */
+uint64_t process_limit(unsigned resource);
+
 /* Start the first process, which runs path. Returns 0 or an error. */
 int process_start_first(const char *path, const char *const *argv, const char *const *envp);
 

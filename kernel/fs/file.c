@@ -278,6 +278,12 @@ file_may_exec(struct file *file)
 	return error;
 }
 
+unsigned
+file_prot(const struct file *file)
+{
+	return (file_readable(file) ? PROT_READ : 0) | (file_writable(file) ? PROT_WRITE : 0);
+}
+
 struct memory_object *
 file_object(struct file *file)
 {

@@ -21,6 +21,7 @@ enum thread_state {
  * (c) fixed at creation   (s) sched_lock
  */
 struct thread {
+	bool interrupted;	  /* (s) something waits that ends its sleeps. syscall_entry.S */
 	uintptr_t sp;		  /* (s) where arch_switch() left it; while not running */
 	enum thread_state state;  /* (s) */
 	struct list_head link;	  /* (s) in the run queue, or in a wait queue if queued */
@@ -34,7 +35,6 @@ struct thread {
 	unsigned cpu;		  /* (s) where it runs, or ran last */
 	bool queued, timed;	  /* (s) */
 	bool interruptible;	  /* (s) thread_interrupt() ends its sleep */
-	bool interrupted;	  /* (s) something waits that ends its sleeps */
 	int woken;		  /* (s) what its sleep is to return */
 	unsigned id;		  /* (c) */
 	struct user_thread *user; /* (c) of a program: kernel/proc/user. Else NULL */
@@ -63,11 +63,17 @@ void thread_discard(struct thread *thread);
 /* End the running thread, as if its entry function returned. */
 _Noreturn void thread_exit(void);
 
+/* Time that the running thread has run since what run_ns says. */
+uint64_t thread_unaccounted_ns(void);
+
 /* End a thread's sleep, if it may be ended, and those that it tries until it is cleared. */
 void thread_interrupt(struct thread *thread);
 void thread_clear_interrupt(struct thread *thread);
 
-/* Let it run on these CPUs only, of which one at least is there; from now on. May sleep. */
+/*
+ * Let it run on these CPUs only, of which one at least is there; from now on. If it is the running
+ * one it may sleep.
+ */
 void thread_set_cpus(struct thread *thread, uint64_t cpus);
 
 /*

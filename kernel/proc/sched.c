@@ -248,6 +248,16 @@ sched_switch_locked(void)
 	/* Here prev runs again, perhaps on another CPU: cpu and next are stale. */
 }
 
+uint64_t
+thread_unaccounted_ns(void)
+{
+	irqflags_t flags = arch_irq_save();
+	uint64_t ns = time_ns() - this_cpu(cpu_sched).switched_at;
+
+	arch_irq_restore(flags);
+	return ns;
+}
+
 /* Put the running thread at the end of the queue, unless it is alone or the idle thread. */
 static void
 yield_locked(void)
@@ -330,7 +340,6 @@ thread_set_cpus(struct thread *thread, uint64_t cpus)
 {
 	irqflags_t flags;
 
-	assert_may_sleep("thread_set_cpus");
 	flags = spin_lock_irqsave(&sched_lock);
 	thread->cpus = cpus;
 	if (thread == thread_current())

@@ -71,6 +71,7 @@ static struct {
 
 static const char *selected; /* ktest= */
 static uint64_t base_seed = 1;
+static bool seed_given;
 
 /* Where the host's time is the clock, a busy host must not look like a hang. */
 static uint64_t patience = 1;
@@ -88,7 +89,8 @@ parse_selection(const char *value)
 static int
 parse_seed(const char *value)
 {
-	return parse_u64(value, &base_seed);
+	seed_given = parse_u64(value, &base_seed) == 0;
+	return seed_given ? 0 : -EINVAL;
 }
 
 CMDLINE_OPTION(ktest, "ktest", "SUITE[.CASE[/PARAM]][,...], all or list", parse_selection);
@@ -357,6 +359,12 @@ uint64_t
 ktest_seed(void)
 {
 	return base_seed;
+}
+
+bool
+ktest_seed_given(void)
+{
+	return seed_given;
 }
 
 void

@@ -3,15 +3,18 @@
  * Processes and their threads as the files of kernel/proc/user see them.
  *
  * Locks. process_lock guards the family tree, who is in which process, group and session, and
- * all signals. It is a spin lock, held for short whiles only: nothing below it waits for memory.
- * What belongs to one thread alone, and is used only while that thread is in the kernel,
- * needs no lock.
+ * all signals. It is a spin lock, held for short whiles only: nothing below it waits for memory
+ * or puts a reference. What belongs to one thread alone, and is used only while that thread is
+ * in the kernel, needs no lock.
  */
 #ifndef USER_H
 #define USER_H
 
+#include <abi/resource.h>
 #include <abi/signal.h>
+#include <errno.h>
 #include <list.h>
+#include <memory_advanced.h>
 #include <process.h>
 #include <spinlock.h>
 #include <syscall.h>
@@ -22,12 +25,272 @@
 
 #include "../proc.h"
 
-/* (c) fixed   (p) process_lock   (o) its own thread only */
+/* Signals that have been sent and not yet taken. */
+struct signal_queue {
+	uint64_t set;		  /* bit n - 1: signal n waits */
+	struct list_head records; /* what is known of them, in the order sent */
+};
+
+/* From the cache of records. A signal without one was sent by the kernel. */
+struct signal_record {
+	struct list_head link;
+	struct abi_siginfo info;
+};
+
+/* (c) fixed   (p) process_lock   (o) its own thread only   (s) sched_lock */
 struct user_thread {
+	struct tree_node node;	 /* (p) in the tree of threads; key: its id */
 	struct thread *thread;	 /* (c) */
 	struct process *process; /* (c) */
+	struct list_head link;	 /* (p) in its process's list, then in that of the dead */
+
+	struct arch_user arch;	     /* (o) and the scheduler's */
+	struct address_space *space; /* (o) what it runs in; NULL: ended */
+
+	struct signal_queue pending;	 /* (p) sent to this thread */
+	uint64_t blocked;		 /* (p) written by its own thread only */
+	uint64_t waits_for;		 /* (p) in sigtimedwait() */
+	uint64_t saved_blocked;		 /* (o) to be put back after the next signal, */
+	bool restore_blocked;		 /* (o) if so */
+	struct abi_sigaltstack altstack; /* (o) */
+
+	uintptr_t set_tid;     /* (o) a word to write its id to at the start, or 0 */
+	uintptr_t clear_tid;   /* (o) a word to clear and wake at the end, or 0 */
+	uintptr_t robust_list; /* (o) kept for the C library, see futex.c */
+};
+
+struct wait_status {
+	int code;   /* CLD_* */
+	int status; /* exit status or signal */
+};
+
+struct process_times {
+	uint64_t user_ns, system_ns;
+};
+
+/* What process.h keeps back. */
+struct process_private {
+	struct process process;
+	struct tree_node node;		   /* (p) in the tree of processes; key: its id */
+	struct list_head children;	   /* (p) by sibling, also those that have ended */
+	struct list_head sibling;	   /* (p) */
+	struct list_head threads;	   /* (p) those that have not ended */
+	unsigned nr_threads;		   /* (p) of them */
+	struct user_thread *last;	   /* (p) who made it a zombie; for its reaper */
+	struct wait_queue child_changed;   /* for wait4() */
+	struct wait_queue threads_changed; /* one has ended */
+
+	bool ending;		    /* (p) every thread is to end, for this reason: */
+	struct wait_status end;	    /* (p) */
+	struct user_thread *execer; /* (p) NULL, or the one that is to survive */
+	bool stopped;		    /* (p) by a signal; every thread waits */
+	struct wait_queue continued;
+	struct wait_status report; /* (p) stop or continuation not told yet; code 0: none */
+	bool has_execed;	   /* (p) since it was forked */
+	bool *vfork_done;	   /* (p) what its parent waits for in vfork(), or NULL */
+	int exit_signal;	   /* (p) what its parent gets */
+
+	struct signal_queue pending;		 /* (p) sent to the process */
+	struct abi_sigaction action[NR_SIGNALS]; /* (p) of signal n at n - 1 */
+
+	struct file *executable;			  /* (p) */
+	uintptr_t arg_start, arg_end, env_start, env_end; /* (x) */
+	struct abi_rlimit limit[NR_RLIMITS];		  /* (p) */
+	struct process_times times;			  /* (p) of threads that have ended */
+	struct process_times children_times;		  /* (p) of those waited for */
+	uint64_t started_ns;				  /* (c) */
+	uint64_t alarm_at, alarm_period;		  /* (p) time_ns(), 0: none. ITIMER_REAL */
+	int nice;					  /* (p) */
+	unsigned cpu;					  /* (p) where its last thread ended */
 };
 
 extern spinlock_t process_lock;
+extern struct process *first_process; /* (p) */
+
+static inline struct user_thread *
+user_current(void)
+{
+	return thread_current()->user;
+}
+
+static inline int
+thread_tid(const struct user_thread *user)
+{
+	return (int)user->node.key;
+}
+
+/* ---- process.c: making, finding and removing ------------------------------------------------ */
+
+/* A process without threads, child of parent (or NULL), not yet to be found. NULL: no memory. */
+struct process *process_new(struct process *parent);
+
+/* One more thread for it, that would run entry(); not yet to be found. NULL: no memory. */
+struct user_thread *user_thread_new(struct process *process, void (*entry)(void *));
+
+/* Undo the two above, for what nobody has found yet. */
+void process_discard(struct process *process);
+void user_thread_discard(struct user_thread *user);
+
+/* Give them ids and put them into the trees. process: with its first thread. */
+void process_publish_locked(struct process *process, struct user_thread *user);
+void process_publish_first_locked(struct process *process, struct user_thread *user);
+void user_thread_publish_locked(struct user_thread *user);
+
+/* Take them out again: nobody can find them any more. */
+void process_unpublish_locked(struct process *process);
+void user_thread_unpublish_locked(struct user_thread *user);
+
+/* By id, or NULL. */
+struct process *process_find_locked(int pid);
+struct user_thread *user_thread_find_locked(int tid);
+
+/* The process with the lowest id of at least pid, or NULL. */
+struct process *process_next_locked(int pid);
+
+/* Free a thread that has ended, and a process whose last one has, and nobody can find. Sleeps. */
+void user_thread_free(struct user_thread *user);
+void process_free(struct process *process);
+
+/* The names of processes and threads. */
+void process_set_name(struct process *process, const char *path);
+
+/* ---- exit.c ------------------------------------------------------------------------------- */
+
+/* Make all threads end but the running one, which goes on. -EINTR: it is to end itself. */
+int process_kill_other_threads(void) __must_check;
+
+/* Begin the end of a process. */
+void process_end_locked(struct process *process, int code, int status);
+
+/* End the running thread, and with the last one its process: with status, if it has no other. */
+_Noreturn void user_thread_exit(int status);
+
+/* The process does not use its parent's memory any more: let vfork() return there. */
+void vfork_release(struct process *process);
+
+/* Time that a thread has run, and that the threads of a process have, dead or alive. */
+struct process_times thread_times(const struct thread *thread);
+struct process_times process_times_locked(struct process *process);
+
+/* As getrusage() and wait4() tell them. */
+void usage_fill(struct abi_rusage *usage, struct process_times times);
+
+/* Tell the parent that the process has stopped or goes on. */
+void tell_parent_locked(struct process *process, struct signal_record *record,
+			struct list_head *dropped);
+
+/* Wait for the end of the first process, kill all others, and free everything. */
+struct wait_status process_wait_first(void);
+
+/* The first process has become a zombie, which nobody else waits for. */
+extern struct wait_queue first_process_ended;
+
+/* Where records go that nobody can free: into the hands of the reaper. */
+struct list_head *reaper_records_locked(void);
+
+/* Wait until everything that has ended has been freed: for tests. */
+void reaper_wait(void);
+
+/* ---- fork.c --------------------------------------------------------------------------------- */
+
+/* Where a thread of a program begins, in the kernel. */
+void user_thread_main(void *arg);
+
+/* ---- exec.c -----------------------------------------------------------------------------------
+ */
+
+/* Strings that go to a new program: one after the other, each with its final 0. */
+struct exec_strings {
+	char *text;
+	size_t size, room; /* bytes used, and allocated */
+	unsigned nr;
+};
+
+struct exec_args {
+	struct exec_strings argv, envp;
+};
+
+int exec_strings_add(struct exec_strings *strings, const char *text) __must_check;
+void exec_args_free(struct exec_args *args);
+
+/*
+ * Make the running thread, the only one of its process, run the program at path. Returns 0, and
+ * the program begins when the thread goes to user mode; or an error, and nothing has changed.
+ * Past the point of no return, what goes wrong kills the process.
+ */
+int exec_program(const char *path, struct exec_args *args) __must_check;
+
+/* ---- signal.c, signal_send.c --------------------------------------------------------------------
+ */
+
+void signals_init(struct signal_queue *queue);
+
+/*
+ * Take the signals of a set off a queue that process_lock guards, or that nobody else knows, and
+ * add their records to the list; and free such records, with no lock held.
+ */
+void signals_take(struct signal_queue *queue, uint64_t set, struct list_head *dropped);
+void signals_free(struct list_head *dropped);
+
+enum signal_effect {
+	EFFECT_IGNORE,
+	EFFECT_HANDLER,
+	EFFECT_STOP,
+	EFFECT_END,
+};
+
+/* What the process would do with a signal that is not blocked. */
+enum signal_effect signal_effect_locked(const struct process *process, int signal);
+
+/* A record for a signal that is to be sent; NULL: no memory, and it will be sent without. */
+struct signal_record *signal_record_alloc(int signal, int code);
+void signal_record_free(struct signal_record *record);
+
+/*
+ * Send a signal to a process, or to that thread of it. record: NULL, or owned by this from here
+ * on; what it does not need goes to dropped, for signals_free().
+ */
+void signal_send_locked(struct process *process, struct user_thread *user, int signal,
+			struct signal_record *record, struct list_head *dropped);
+
+/* Would the signal end the process of the running thread, were it sent now? */
+bool signal_is_fatal(int signal);
+
+/* Take the lowest signal of the set that waits for the thread. Returns it, or 0. */
+int signal_take_locked(struct user_thread *user, uint64_t set, struct abi_siginfo *info,
+		       struct list_head *dropped);
+
+/* Note in the running thread whether it has to see to anything. */
+void signal_recalculate_locked(struct user_thread *me);
+
+/* Set what is blocked for the running thread. */
+void signal_set_blocked(uint64_t blocked);
+
+/* The same until the next signal has been handled. */
+void signal_set_blocked_for_wait(uint64_t blocked);
+
+/* See to all signals of the running thread, on its way to user mode. */
+void signal_deliver(void);
+
+/* A new program: handlers are forgotten. */
+void signals_exec(void);
+
+#define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+/* ---- futex.c, time.c
+ * ------------------------------------------------------------------------------
+ */
+
+void futex_wake_address(uintptr_t address);
+void futex_exit(void); /* the running thread ends: locks that it holds are marked */
+
+/* A time that a program gives as a timespec from now on, as time_ns(). 0, -EFAULT or -EINVAL. */
+int read_timeout(uintptr_t from, uint64_t *until) __must_check;
+
+/* The same for a time of a clock, CLOCK_REALTIME or another. */
+int read_deadline(uintptr_t from, int clock, uint64_t *until) __must_check;
+
+/* A random number for the running program: not predictable, unless seed= was given. */
+uint64_t user_random(void);
 
 #endif

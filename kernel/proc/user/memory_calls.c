@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls about memory. What they do is the memory manager's; here arguments become
+ * those of its functions.
+ */
+#include <abi/mman.h>
+
+#include "user.h"
+
+#define INCORE_PIECE 256 /* pages that mincore() looks at at a time */
+
+static struct address_space *
+my_space(void)
+{
+	return user_current()->space;
+}
+
+/* Does the process stay below RLIMIT_AS with length more bytes? */
+static bool
+within_limit(size_t length)
+{
+	uint64_t limit = process_limit(RLIMIT_AS);
+	struct space_stats stats;
+
+	if (limit == RLIM_INFINITY)
+		return true;
+	space_get_stats(my_space(), &stats);
+	return length <= limit && stats.mapped * PAGE_SIZE <= limit - length;
+}
+
+/* Which rights a mapping of the file may ever have: *most. 0, or -EACCES for those asked for. */
+static int
+check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *most)
+{
+	unsigned opened = file_prot(file);
+	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+
+	*most = PROT_READ | PROT_WRITE | PROT_EXEC;
+	if (!(opened & PROT_READ))
+		return -EACCES;
+	if (shared && !(opened & PROT_WRITE))
+		*most &= ~(unsigned)PROT_WRITE;
+	return prot & ~*most ? -EACCES : 0;
+}
+
+static int64_t
+map_file(uintptr_t *at, const uint64_t *arg)
+{
+	unsigned prot = (unsigned)arg[2], flags = (unsigned)arg[3], most;
+	struct file *file = fd_get(process_current()->files, (int)arg[4]);
+	int error;
+
+	if (!file)
+		return -EBADF;
+	error = check_rights(file, prot, flags, &most);
+	if (!error && !file_object(file))
+		error = -ENODEV;
+	if (!error)
+		error =
+		    space_map(my_space(), at, arg[1], prot, flags, file_object(file), arg[5], most);
+	file_put(file);
+	return error;
+}
+
+static int64_t
+sys_mmap(const uint64_t *arg)
+{
+	unsigned prot = (unsigned)arg[2], flags = (unsigned)arg[3];
+	uintptr_t at = arg[0];
+	int64_t error;
+
+	if (arg[5] % PAGE_SIZE)
+		return -EINVAL;
+	if (!within_limit(arg[1]))
+		return -ENOMEM;
+	if (flags & MAP_ANONYMOUS)
+		error = space_map(my_space(), &at, arg[1], prot, flags, NULL, 0,
+				  PROT_READ | PROT_WRITE | PROT_EXEC);
+	else
+		error = map_file(&at, arg);
+	return error ? error : (int64_t)at;
+}
+SYSCALL(9, mmap, 6, sys_mmap);
+
+static int64_t
+sys_munmap(const uint64_t *arg)
+{
+	return space_unmap(my_space(), arg[0], arg[1]);
+}
+SYSCALL(11, munmap, 2, sys_munmap);
+
+static int64_t
+sys_mprotect(const uint64_t *arg)
+{
+	return space_protect(my_space(), arg[0], arg[1], (unsigned)arg[2]);
+}
+SYSCALL(10, mprotect, 3, sys_mprotect);
+
+static int64_t
+sys_brk(const uint64_t *arg)
+{
+	uintptr_t now = space_break(my_space(), 0);
+
+	if (arg[0] > now && !within_limit(arg[0] - now))
+		return (int64_t)now;
+	return (int64_t)space_break(my_space(), arg[0]);
+}
+SYSCALL(12, brk, 1, sys_brk);
+
+static int64_t
+sys_mremap(const uint64_t *arg)
+{
+	uintptr_t result;
+	int error;
+
+	if (arg[2] > arg[1] && !within_limit(arg[2] - arg[1]))
+		return -ENOMEM;
+	error = space_remap(my_space(), arg[0], arg[1], arg[2], (unsigned)arg[3], arg[4], &result);
+	return error ? error : (int64_t)result;
+}
+SYSCALL(25, mremap, 5, sys_mremap);
+
+static int64_t
+sys_msync(const uint64_t *arg)
+{
+	return space_sync(my_space(), arg[0], arg[1], (int)arg[2]);
+}
+SYSCALL(26, msync, 3, sys_msync);
+
+static int64_t
+sys_madvise(const uint64_t *arg)
+{
+	return space_advise(my_space(), arg[0], arg[1], (int)arg[2]);
+}
+SYSCALL(28, madvise, 3, sys_madvise);
+
+static int64_t
+sys_mincore(const uint64_t *arg)
+{
+	uint8_t vector[INCORE_PIECE];
+	uint64_t nr = (arg[1] + PAGE_SIZE - 1) / PAGE_SIZE;
+
+	if (arg[0] % PAGE_SIZE)
+		return -EINVAL;
+	if (arg[1] > USER_END)
+		return -ENOMEM;
+	for (uint64_t done = 0; done < nr; done += INCORE_PIECE) {
+		size_t piece = MIN(nr - done, INCORE_PIECE);
+		int error =
+		    space_incore(my_space(), arg[0] + done * PAGE_SIZE, piece * PAGE_SIZE, vector);
+
+		if (error)
+			return error;
+		if (copy_to_user(arg[2] + done, vector, piece))
+			return -EFAULT;
+	}
+	return 0;
+}
+SYSCALL(27, mincore, 3, sys_mincore);
+
+static int64_t
+sys_mlock(const uint64_t *arg)
+{
+	return space_lock(my_space(), arg[0], arg[1], true, false);
+}
+SYSCALL(149, mlock, 2, sys_mlock);
+
+static int64_t
+sys_mlock2(const uint64_t *arg)
+{
+	if (arg[2] & ~(uint64_t)MLOCK_ONFAULT)
+		return -EINVAL;
+	return space_lock(my_space(), arg[0], arg[1], true, arg[2] & MLOCK_ONFAULT);
+}
+SYSCALL(325, mlock2, 3, sys_mlock2);
+
+static int64_t
+sys_munlock(const uint64_t *arg)
+{
+	return space_lock(my_space(), arg[0], arg[1], false, false);
+}
+SYSCALL(150, munlock, 2, sys_munlock);
+
+static int64_t
+sys_mlockall(const uint64_t *arg)
+{
+	if (!arg[0] || arg[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
+	    arg[0] == MCL_ONFAULT)
+		return -EINVAL;
+	return space_lock_all(my_space(), (int)arg[0]);
+}
+SYSCALL(151, mlockall, 1, sys_mlockall);
+
+static int64_t
+sys_munlockall(const uint64_t *arg)
+{
+	(void)arg;
+	return space_lock_all(my_space(), 0);
+}
+SYSCALL(152, munlockall, 0, sys_munlockall);

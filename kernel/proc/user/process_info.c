@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What /proc shows of processes. See <process.h>. */
+#include <string.h>
+#include <time.h>
+
+#include "user.h"
+
+/* As ps prints it: running, asleep, stopped, a zombie. */
+static char
+state_of(const struct process *process)
+{
+	struct user_thread *user;
+
+	if (process->state == PROCESS_ZOMBIE)
+		return 'Z';
+	if (process->private->stopped)
+		return 'T';
+	list_for_each_entry (user, &process->private->threads, link)
+		if (user->thread->state == THREAD_RUNNING || user->thread->state == THREAD_READY)
+			return 'R';
+	return 'S';
+}
+
+static void
+fill_signals_locked(const struct process_private *private, struct process_info *info)
+{
+	struct user_thread *user;
+
+	assert_held(&process_lock);
+	info->signals_pending = private->pending.set;
+	list_for_each_entry (user, &private->threads, link) {
+		info->signals_pending |= user->pending.set;
+		info->signals_blocked |= user->blocked;
+	}
+	for (int signal = 1; signal <= NR_SIGNALS; signal++) {
+		if (private->action[signal - 1].handler == SIG_IGN)
+			info->signals_ignored |= SIGNAL_BIT(signal);
+		else if (private->action[signal - 1].handler != SIG_DFL)
+			info->signals_caught |= SIGNAL_BIT(signal);
+	}
+}
+
+static void
+fill_locked(struct process *process, struct process_info *info)
+{
+	struct process_private *private = process->private;
+	struct process_times times = process_times_locked(process);
+
+	assert_held(&process_lock);
+	memset(info, 0, sizeof(*info));
+	info->pid = process->pid;
+	info->parent = process->parent ? process->parent->pid : 0;
+	info->group = process->group;
+	info->session = process->session;
+	info->tty_group = -1;
+	info->state = state_of(process);
+	memcpy(info->name, process->name, sizeof(info->name));
+	info->nr_threads = private->nr_threads;
+	info->user_ns = times.user_ns;
+	info->system_ns = times.system_ns;
+	info->children_ns = private->children_times.user_ns + private->children_times.system_ns;
+	info->started_ns = private->started_ns;
+	info->nice = private->nice;
+	info->priority = 20 + private->nice;
+	info->cpu = private->cpu;
+	if (!list_empty(&private->threads)) {
+		const struct user_thread *first =
+		    list_first_entry(&private->threads, struct user_thread, link);
+
+		info->cpu = first->thread->cpu;
+		info->affinity = first->thread->cpus;
+	}
+	fill_signals_locked(private, info);
+}
+
+bool
+process_info_next(int pid, struct process_info *info)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_next_locked(pid);
+
+	if (process)
+		fill_locked(process, info);
+	spin_unlock_irqrestore(&process_lock, flags);
+	return process != NULL;
+}
+
+struct address_space *
+process_space(int pid)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	struct address_space *space = process && process->space ? space_get(process->space) : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return space;
+}
+
+struct fd_table *
+process_files(int pid)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	struct fd_table *files = process && process->files ? fd_table_get(process->files) : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return files;
+}
+
+struct file *
+process_executable(int pid)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	struct file *file =
+	    process && process->private->executable ? file_get(process->private->executable) : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return file;
+}
+
+bool
+process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *env_start,
+		  uintptr_t *env_end)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+
+	if (process) {
+		*arg_start = process->private->arg_start;
+		*arg_end = process->private->arg_end;
+		*env_start = process->private->env_start;
+		*env_end = process->private->env_end;
+	}
+	spin_unlock_irqrestore(&process_lock, flags);
+	return process != NULL;
+}

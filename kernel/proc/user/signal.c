@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals, as the thread that gets them sees it.
+ *
+ * A thread looks for signals on its way to user mode, if thread->interrupted says so: after a
+ * system call, an interrupt or an exception. It takes the lowest one that it does not block,
+ * its own before the process's, and does what the program wants, until there is none left:
+ *
+ *	ignore     nothing
+ *	end        the whole process ends
+ *	stop       all threads of the process wait for SIGCONT
+ *	handler    the frame of registers is kept on the program's stack, and replaced
+ *
+ * The call that was interrupted either fails with EINTR, or is made again: if there was no
+ * handler to run after all, or the handler says SA_RESTART.
+ *
+ * thread->interrupted is cleared under process_lock, when nothing waits any more; who sends a
+ * signal sets it under the same lock, so it cannot be lost.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "user.h"
+
+/* ---- Taking ---------------------------------------------------------------------------------- */
+
+/* The lowest signal of the set that waits, or 0. Its record goes into *info. */
+static int
+take_from_locked(struct signal_queue *queue, uint64_t set, struct abi_siginfo *info,
+		 struct list_head *dropped)
+{
+	struct signal_record *record, *found = NULL;
+	int signal;
+	bool more = false;
+
+	assert_held(&process_lock);
+	if (!(queue->set & set))
+		return 0;
+	signal = __builtin_ctzll(queue->set & set) + 1;
+	memset(info, 0, sizeof(*info));
+	info->signo = signal;
+	info->code = SI_KERNEL;
+	list_for_each_entry (record, &queue->records, link) {
+		if (record->info.signo != signal)
+			continue;
+		more = found != NULL;
+		if (more)
+			break;
+		found = record;
+	}
+	if (found) {
+		*info = found->info;
+		list_del(&found->link);
+		list_add_tail(&found->link, dropped);
+	}
+	if (!more)
+		queue->set &= ~SIGNAL_BIT(signal);
+	return signal;
+}
+
+int
+signal_take_locked(struct user_thread *me, uint64_t set, struct abi_siginfo *info,
+		   struct list_head *dropped)
+{
+	int signal = take_from_locked(&me->pending, set, info, dropped);
+
+	return signal ? signal
+		      : take_from_locked(&me->process->private->pending, set, info, dropped);
+}
+
+/* Must the running thread see to something before it goes on? */
+static bool
+has_work_locked(const struct user_thread *me)
+{
+	const struct process_private *private = me->process->private;
+
+	assert_held(&process_lock);
+	return private->ending || private->stopped || (private->execer && private->execer != me) ||
+	       (me->pending.set | private->pending.set) & ~me->blocked;
+}
+
+void
+signal_recalculate_locked(struct user_thread *me)
+{
+	assert_held(&process_lock);
+	if (has_work_locked(me))
+		thread_interrupt(me->thread);
+	else
+		thread_clear_interrupt(me->thread);
+}
+
+void
+signal_set_blocked(uint64_t blocked)
+{
+	struct user_thread *me = user_current();
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	me->blocked = blocked & ~SIGNALS_UNBLOCKABLE;
+	signal_recalculate_locked(me);
+	spin_unlock_irqrestore(&process_lock, flags);
+}
+
+void
+signal_set_blocked_for_wait(uint64_t blocked)
+{
+	struct user_thread *me = user_current();
+
+	me->saved_blocked = me->blocked;
+	me->restore_blocked = true;
+	signal_set_blocked(blocked);
+}
+
+bool
+signal_pending(void)
+{
+	return __atomic_load_n(&thread_current()->interrupted, __ATOMIC_RELAXED);
+}
+
+/* ---- Delivering -------------------------------------------------------------------------------
+ */
+
+/* A signal that has been taken, and what is to be done about it. */
+struct delivery {
+	int signal;
+	enum signal_effect effect;
+	struct abi_sigaction action;
+	struct abi_siginfo info;
+	bool exit; /* in place of a signal: the thread is to end */
+};
+
+static void
+stop_locked(struct user_thread *me, int signal)
+{
+	struct process_private *private = me->process->private;
+	struct user_thread *user;
+
+	assert_held(&process_lock);
+	private->stopped = true;
+	private->report = (struct wait_status){ CLD_STOPPED, signal };
+	list_for_each_entry (user, &private->threads, link)
+		thread_interrupt(user->thread);
+}
+
+/* Wait while the process is stopped. */
+static void
+wait_while_stopped_locked(struct user_thread *me)
+{
+	struct process_private *private = me->process->private;
+
+	assert_held(&process_lock);
+	while (private->stopped && !private->ending && !private->execer)
+		wait_on(&private->continued, &process_lock);
+}
+
+/* What to do about the next signal. Returns false if there is nothing left to do. */
+static bool
+next_locked(struct user_thread *me, struct delivery *delivery, struct list_head *dropped)
+{
+	struct process_private *private = me->process->private;
+	struct abi_sigaction *action;
+
+	assert_held(&process_lock);
+	wait_while_stopped_locked(me);
+	delivery->exit = private->ending || (private->execer && private->execer != me);
+	if (delivery->exit)
+		return true;
+	delivery->signal = signal_take_locked(me, ~me->blocked, &delivery->info, dropped);
+	if (!delivery->signal) {
+		signal_recalculate_locked(me);
+		return false;
+	}
+	action = &private->action[delivery->signal - 1];
+	delivery->effect = signal_effect_locked(me->process, delivery->signal);
+	delivery->action = *action;
+	if (delivery->effect == EFFECT_HANDLER && action->flags & SA_RESETHAND)
+		action->handler = SIG_DFL;
+	if (delivery->effect == EFFECT_END)
+		process_end_locked(me->process, CLD_KILLED, delivery->signal);
+	return true;
+}
+
+/* Stop, unless there is nobody who could make the process go on. */
+static void
+stop(struct user_thread *me, int signal)
+{
+	struct signal_record *record = signal_record_alloc(SIGCHLD, CLD_STOPPED);
+	struct list_head dropped = LIST_INIT(dropped);
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *parent = me->process->parent;
+
+	if (parent) {
+		stop_locked(me, signal);
+		tell_parent_locked(me->process, record, &dropped);
+	} else if (record) {
+		list_add_tail(&record->link, &dropped);
+	}
+	spin_unlock_irqrestore(&process_lock, flags);
+	signals_free(&dropped);
+}
+
+static void
+call_handler(struct user_thread *me, const struct delivery *delivery)
+{
+	uint64_t blocked = me->blocked, to_restore = blocked;
+
+	if (arch_call_interrupted(ERESTARTSYS) && delivery->action.flags & SA_RESTART)
+		arch_call_again();
+	else if (arch_call_interrupted(ERESTARTSYS) || arch_call_interrupted(ERESTARTNOHAND))
+		arch_call_fail();
+	if (me->restore_blocked)
+		to_restore = me->saved_blocked;
+	me->restore_blocked = false;
+	if (arch_signal_call(&delivery->action, &delivery->info, to_restore, &me->altstack)) {
+		signal_current(SIGSEGV, SI_KERNEL, 0); /* its stack is not usable */
+		return;
+	}
+	blocked |= delivery->action.mask;
+	if (!(delivery->action.flags & SA_NODEFER))
+		blocked |= SIGNAL_BIT(delivery->signal);
+	signal_set_blocked(blocked);
+}
+
+static bool
+deliver_next(struct user_thread *me)
+{
+	struct list_head dropped = LIST_INIT(dropped);
+	struct delivery delivery = { .signal = 0 };
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	bool found = next_locked(me, &delivery, &dropped);
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	signals_free(&dropped);
+	if (!found)
+		return false;
+	if (delivery.exit)
+		user_thread_exit(0);
+	if (delivery.effect == EFFECT_STOP)
+		stop(me, delivery.signal);
+	else if (delivery.effect == EFFECT_HANDLER)
+		call_handler(me, &delivery);
+	return true;
+}
+
+void
+signal_deliver(void)
+{
+	struct user_thread *me = user_current();
+
+	while (deliver_next(me))
+		;
+	if (arch_call_interrupted(ERESTARTSYS) || arch_call_interrupted(ERESTARTNOHAND))
+		arch_call_again();
+	if (me->restore_blocked) {
+		me->restore_blocked = false;
+		signal_set_blocked(me->saved_blocked);
+	}
+}
+
+void
+signals_exec(void)
+{
+	struct user_thread *me = user_current();
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	for (int i = 0; i < NR_SIGNALS; i++) {
+		struct abi_sigaction *action = &me->process->private->action[i];
+
+		*action = (struct abi_sigaction){
+			.handler = action->handler == SIG_IGN ? SIG_IGN : SIG_DFL,
+		};
+	}
+	me->altstack = (struct abi_sigaltstack){ .flags = SS_DISABLE };
+	spin_unlock_irqrestore(&process_lock, flags);
+}
