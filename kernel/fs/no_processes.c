@@ -42,3 +42,33 @@ process_info_next(int pid, struct process_info *info)
 	(void)info;
 	return false;
 }
+
+REPLACED struct address_space *
+process_space(int pid)
+{
+	(void)pid;
+	return NULL;
+}
+
+REPLACED struct fd_table *
+process_files(int pid)
+{
+	(void)pid;
+	return NULL;
+}
+
+REPLACED struct file *
+process_executable(int pid)
+{
+	(void)pid;
+	return NULL;
+}
+
+REPLACED bool
+process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *env_start,
+		  uintptr_t *env_end)
+{
+	(void)pid;
+	*arg_start = *arg_end = *env_start = *env_end = 0;
+	return false;
+}
