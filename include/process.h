@@ -76,6 +76,12 @@ bool process_info_next(int pid, struct process_info *info);
 struct address_space *process_space(int pid);
 struct fd_table *process_files(int pid);
 struct file *process_executable(int pid);
+struct fs_context *process_context(int pid);
+
+/* Its limit of a resource, RLIMIT_* of <abi/resource.h>. Returns false if there is no such process.
+ */
+bool process_get_limit(int pid, unsigned resource, uint64_t *soft, uint64_t *hard);
+
 /* Where in its address space arguments and environment lie. */
 bool process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *env_start,
 		       uintptr_t *env_end);
