@@ -323,7 +323,7 @@ grade: ## mark a lab, LAB=buddy; CASE= SEED= only some, again; JSON= JUNIT= also
 		$(if $(JSON),--json $(JSON)) $(if $(JUNIT),--junit $(JUNIT))
 
 bench: $(KERNEL) ## measure the release kernel: instructions per operation
-	@scripts/bench $(KERNEL)
+	@scripts/bench $(KERNEL) $(if $(INITRD),--initrd $(INITRD))
 
 pytest: $(KERNEL) ## tests of the tools
 	@IKOS_KERNEL="$$(realpath $(KERNEL))" $(PYTHON) -m pytest --durations=3 tests/tools
