@@ -53,6 +53,16 @@ void signal_current(int signal, int code, uintptr_t address);
 /* Is a signal waiting that the running thread must see to: a sleep is to end with -EINTR? */
 bool signal_pending(void);
 
+/*
+ * Block these signals instead, for a wait: until a signal has been handled, or this is taken back
+ * because the wait ended without one.
+ */
+void signal_set_blocked_for_wait(uint64_t blocked);
+void signal_restore_blocked(void);
+
+/* The machine's name, of uname(). */
+void system_node_name(char *name, size_t size);
+
 /* ---- What /proc shows ---------------------------------------------------------------------- */
 
 struct process_info {

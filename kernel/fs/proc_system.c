@@ -238,8 +238,11 @@ show_osrelease(struct text *text, int pid)
 static int
 show_hostname(struct text *text, int pid)
 {
+	char name[65];
+
 	(void)pid;
-	text_printf(text, "ikos\n");
+	system_node_name(name, sizeof(name));
+	text_printf(text, "%s\n", name);
 	return 0;
 }
 

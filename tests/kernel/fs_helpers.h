@@ -53,8 +53,8 @@ make_directory(const char *path)
 	if (!error && walk.found)
 		error = -EEXIST;
 	if (!error)
-		error = name_create_locked(walk.directory, walk.name, walk.size, inode,
-					   &walk.found);
+		error =
+		    name_create_locked(walk.directory, walk.name, walk.size, inode, &walk.found);
 	else
 		inode_put(inode);
 	mutex_unlock(&names_lock);

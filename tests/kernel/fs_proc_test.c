@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc: every file can be read, in one piece and byte by byte, with the same length; the texts that
- * programs parse have the form that they expect.
+ * /proc: every file can be read, in one piece and byte by byte, with the same length; the texts
+ * that programs parse have the form that they expect.
  */
 #include "fs_helpers.h"
 
@@ -30,12 +30,23 @@ read_all(const char *path, size_t piece)
 }
 
 static const char *const always_there[] = {
-	"/proc/meminfo",	   "/proc/vmstat",	       "/proc/buddyinfo",
-	"/proc/zoneinfo",	   "/proc/slabinfo",	       "/proc/stat",
-	"/proc/uptime",		   "/proc/loadavg",	       "/proc/version",
-	"/proc/cpuinfo",	   "/proc/filesystems",	       "/proc/cmdline",
-	"/proc/sys/kernel/ostype", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/pid_max",
-	"/proc/sys/kernel/random/uuid", "/proc/sys/vm/overcommit_memory",
+	"/proc/meminfo",
+	"/proc/vmstat",
+	"/proc/buddyinfo",
+	"/proc/zoneinfo",
+	"/proc/slabinfo",
+	"/proc/stat",
+	"/proc/uptime",
+	"/proc/loadavg",
+	"/proc/version",
+	"/proc/cpuinfo",
+	"/proc/filesystems",
+	"/proc/cmdline",
+	"/proc/sys/kernel/ostype",
+	"/proc/sys/kernel/osrelease",
+	"/proc/sys/kernel/pid_max",
+	"/proc/sys/kernel/random/uuid",
+	"/proc/sys/vm/overcommit_memory",
 };
 
 KTEST(fs_proc, files_can_be_read)
