@@ -6,6 +6,8 @@
  * space_check() walks regions and page tables and compares.
  */
 #include <checker.h>
+#include <page_allocator.h>
+#include <page_cache.h>
 #include <printk.h>
 
 #include "space_internal.h"
@@ -165,6 +167,19 @@ space_get_totals(struct space_stats *sum)
 	}
 	mutex_unlock(&spaces_lock);
 }
+
+static void
+fill_memory_stats(memory_stats_t *stats)
+{
+	struct space_stats sum;
+
+	space_get_totals(&sum);
+	stats->page_faults_major = sum.faults_major;
+	stats->page_faults_minor = sum.faults_minor;
+	stats->page_faults_total = sum.faults_major + sum.faults_minor;
+	stats->cached_memory = page_cache_total() * PAGE_SIZE;
+}
+MM_STATS_SOURCE(spaces, fill_memory_stats);
 
 /* ---- Checking ---------------------------------------------------------------------------- */
 

@@ -20,8 +20,10 @@ static struct translation {
 	mmu_entry_t entry;
 } tlb[CPUS][REMEMBERED];
 
+static spinlock_t tlb_lock = SPINLOCK_INIT("tlb", RANK_CONSOLE); /* all of tlb */
+
 unsigned arch_mmu_levels = 4;
-unsigned host_mmu_cpu;
+_Thread_local unsigned host_mmu_cpu;
 
 static struct translation *
 slot_of(unsigned cpu, const struct address_space *space, uintptr_t page)
@@ -34,21 +36,26 @@ host_mmu_translate(struct address_space *space, uintptr_t address)
 {
 	uintptr_t page = ALIGN_DOWN(address, PAGE_SIZE);
 	struct translation *slot = slot_of(host_mmu_cpu, space, page);
+	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
+	mmu_entry_t entry;
 
-	if (slot->space == space && slot->page == page)
-		return slot->entry;
-	*slot = (struct translation){ space, page, page_table_lookup(&space->table, page) };
-	if (!arch_mmu_is_visible(slot->entry)) /* what is not there is not remembered */
+	if (slot->space != space || slot->page != page)
+		*slot = (struct translation){ space, page, page_table_lookup(&space->table, page) };
+	entry = slot->entry;
+	if (!arch_mmu_is_visible(entry)) /* what is not there is not remembered */
 		slot->space = NULL;
-	return slot->entry;
+	spin_unlock_irqrestore(&tlb_lock, irq);
+	return entry;
 }
 
 void
 host_mmu_fault(struct address_space *space, uintptr_t address)
 {
 	struct translation *slot = slot_of(host_mmu_cpu, space, ALIGN_DOWN(address, PAGE_SIZE));
+	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
 	slot->space = NULL;
+	spin_unlock_irqrestore(&tlb_lock, irq);
 }
 
 void
@@ -83,12 +90,10 @@ arch_mmu_root_entries(void)
 	return MMU_ENTRIES / 2;
 }
 
-/* Loading other tables forgets what was known of the old ones; a space of the same place, too. */
 void
 arch_mmu_load(paddr_t root)
 {
-	(void)root;
-	host_mmu_reset();
+	(void)root; /* forgetting less than a processor would only finds more */
 }
 
 /* This CPU's own. It is not said whose page it is, so all of that address go. */
@@ -96,17 +101,20 @@ void
 arch_mmu_forget(uintptr_t address)
 {
 	struct translation *own = tlb[host_mmu_cpu];
+	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
 	for (unsigned i = 0; i < REMEMBERED; i++) {
 		if (own[i].page == ALIGN_DOWN(address, PAGE_SIZE))
 			own[i].space = NULL;
 	}
+	spin_unlock_irqrestore(&tlb_lock, irq);
 }
 
 void
 arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
 {
 	const struct address_space *space = container_of(cpus, struct address_space, cpus);
+	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
 	for (unsigned i = 0; i < CPUS * REMEMBERED && !pages; i++) {
 		struct translation *slot = &tlb[i / REMEMBERED][i % REMEMBERED];
@@ -120,4 +128,5 @@ arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
 		if (slot->page == pages[i / CPUS])
 			slot->space = NULL;
 	}
+	spin_unlock_irqrestore(&tlb_lock, irq);
 }

@@ -16,7 +16,7 @@ mmu_entry_t host_mmu_translate(struct address_space *space, uintptr_t address);
 void host_mmu_fault(struct address_space *space, uintptr_t address);
 
 /* Which of two CPUs runs the program. */
-extern unsigned host_mmu_cpu;
+extern _Thread_local unsigned host_mmu_cpu;
 
 /* Forget everything: a new machine. */
 void host_mmu_reset(void);
