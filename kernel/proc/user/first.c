@@ -37,8 +37,7 @@ static struct {
 	struct wait_queue queue;
 } start = { .queue = WAIT_QUEUE_INIT(start.queue) };
 
-/* ---- In the new thread -------------------------------------------------------------------------
- */
+/* ---- In the new thread ------------------------------------------------------------------- */
 
 static int
 open_console(void)
@@ -100,8 +99,7 @@ first_main(void *arg)
 	arch_user_enter();
 }
 
-/* ---- In the kernel's thread
- * ------------------------------------------------------------------------ */
+/* ---- In the kernel's thread -------------------------------------------------------------- */
 
 static struct process *
 make_first(void)

@@ -97,7 +97,7 @@ compare_exchange_user_u32(uintptr_t at, uint32_t *expected, uint32_t desired)
 	return 0;
 }
 
-/* ---- Transfers ------------------------------------------------------------------------ */
+/* ---- Transfers --------------------------------------------------------------------------- */
 
 static void
 step_on(struct transfer *transfer, size_t size)

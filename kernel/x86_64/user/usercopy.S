@@ -9,7 +9,8 @@
  * Where the processor has SMAP, such an instruction must stand between stac and clac, which
  * others do not know; so there are two doors, of which usercopy_smap chooses one.
  *
- * Copies go by words of 8 bytes: emulators have long byte loops instead of "rep movsb".
+ * Copies go by words of 8 bytes: emulators have long byte loops instead of "rep movsb". A word that
+ * faults is tried again by bytes, so that all that can be copied is.
  */
 	.text
 
@@ -47,9 +48,9 @@ usercopy_bytes:
 	cmpq	$8, %rdx
 	jb	.Lcopy_tail
 .Lcopy_words:
-	may_fault .Lcopied
+	may_fault .Lcopy_byte
 	movq	(%rsi), %rax
-	may_fault .Lcopied
+	may_fault .Lcopy_byte
 	movq	%rax, (%rdi)
 	addq	$8, %rsi
 	addq	$8, %rdi
@@ -86,7 +87,7 @@ usercopy_clear:
 	cmpq	$8, %rsi
 	jb	.Lclear_tail
 .Lclear_words:
-	may_fault .Lcleared
+	may_fault .Lclear_byte
 	movq	%rax, (%rdi)
 	addq	$8, %rdi
 	subq	$8, %rsi
