@@ -101,8 +101,8 @@ first_main(void *arg)
 
 /* ---- In the kernel's thread -------------------------------------------------------------- */
 
-static struct process *
-make_first(void)
+struct process *
+process_make_first(void (*entry)(void *))
 {
 	struct process *process = process_new(NULL);
 	struct user_thread *user;
@@ -114,9 +114,8 @@ make_first(void)
 	process->space = space_create();
 	process->files = fd_table_create();
 	process->fs = fs_context_create();
-	user = process->space && process->files && process->fs
-		   ? user_thread_new(process, first_main)
-		   : NULL;
+	user = process->space && process->files && process->fs ? user_thread_new(process, entry)
+							       : NULL;
 	if (!user) {
 		process_discard(process);
 		return NULL;
@@ -141,7 +140,7 @@ process_start_first(const char *path, const char *const *argv, const char *const
 	start.argv = argv;
 	start.envp = envp;
 	start.done = false;
-	if (!make_first())
+	if (!process_make_first(first_main))
 		return -ENOMEM;
 	flags = spin_lock_irqsave(&process_lock);
 	while (!start.done)

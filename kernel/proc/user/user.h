@@ -179,6 +179,12 @@ void usage_fill(struct abi_rusage *usage, struct process_times times);
 void tell_parent_locked(struct process *process, struct signal_record *record,
 			struct list_head *dropped);
 
+/*
+ * The first process, with nothing in its address space and no open files, whose thread runs
+ * entry() in the kernel. NULL: no memory.
+ */
+struct process *process_make_first(void (*entry)(void *));
+
 /* Wait for the end of the first process, kill all others, and free everything. */
 struct wait_status process_wait_first(void);
 
