@@ -149,6 +149,12 @@ void space_get_stats(struct address_space *space, struct space_stats *stats);
 /* Sums over all spaces that there are or were. */
 void space_get_totals(struct space_stats *stats);
 
+/*
+ * Copy memory of a space that need not be the running one: mm/space_access.c. Returns how many
+ * bytes, fewer where nothing is mapped that may be read.
+ */
+size_t space_read(struct address_space *space, uintptr_t from, void *to, size_t size);
+
 /* Recompute everything that can be recomputed. Returns the number of contradictions. */
 unsigned space_check(struct address_space *space) __must_check;
 

@@ -25,6 +25,9 @@ uint64_t arch_map_boot_memory(uintptr_t start, uint64_t size);
  */
 paddr_t arch_direct_map_end(void);
 
+/* What this processor calls itself: somewhere in the buffer. */
+const char *arch_cpu_name(char buffer[49]);
+
 /* Clear one frame at a direct-map address. */
 void arch_clear_page(void *page);
 

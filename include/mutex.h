@@ -15,13 +15,16 @@
 enum mutex_state {
 	MUTEX_FREE,
 	MUTEX_HELD,
-	MUTEX_CONTENDED, /* held, and somebody may be asleep */
+	MUTEX_CONTENDED, /* held, and somebody waits */
 };
 
+/* (a) atomic   (l) lock */
 struct mutex {
-	uint32_t state; /* (a) enum mutex_state */
+	uint32_t state; /* (a) enum mutex_state; CONTENDED only under (l) */
 	spinlock_t lock;
-	struct wait_queue waiters; /* who goes to sleep holds lock */
+	struct wait_queue waiters; /* (l) */
+	unsigned nr_waiting;	   /* (l) in the queue */
+	bool granted;		   /* (l) it is held by the thread that was woken last */
 };
 
 #define MUTEX_INIT(ident)                                                                          \
@@ -34,7 +37,7 @@ void mutex_init(struct mutex *mutex);
 
 /* For the functions below. */
 void mutex_lock_slow(struct mutex *mutex);
-void mutex_wake(struct mutex *mutex);
+void mutex_unlock_slow(struct mutex *mutex);
 
 /* Sleep until it is free, and take it. From a thread with interrupts on, without spin locks. */
 static inline void
@@ -51,11 +54,11 @@ mutex_lock(struct mutex *mutex)
 static inline void
 mutex_unlock(struct mutex *mutex)
 {
-	uint32_t was = __atomic_exchange_n(&mutex->state, MUTEX_FREE, __ATOMIC_RELEASE);
+	uint32_t expected = MUTEX_HELD;
 
-	DEBUG_ASSERT(was != MUTEX_FREE);
-	if (unlikely(was == MUTEX_CONTENDED))
-		mutex_wake(mutex);
+	if (unlikely(!__atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_FREE, false,
+						  __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
+		mutex_unlock_slow(mutex);
 }
 
 /* Take it if it is free. Returns whether. */

@@ -53,6 +53,16 @@ void signal_current(int signal, int code, uintptr_t address);
 /* Is a signal waiting that the running thread must see to: a sleep is to end with -EINTR? */
 bool signal_pending(void);
 
+/*
+ * Block these signals instead, for a wait: until a signal has been handled, or this is taken back
+ * because the wait ended without one.
+ */
+void signal_set_blocked_for_wait(uint64_t blocked);
+void signal_restore_blocked(void);
+
+/* The machine's name, of uname(). */
+void system_node_name(char *name, size_t size);
+
 /* ---- What /proc shows ---------------------------------------------------------------------- */
 
 struct process_info {
@@ -76,6 +86,12 @@ bool process_info_next(int pid, struct process_info *info);
 struct address_space *process_space(int pid);
 struct fd_table *process_files(int pid);
 struct file *process_executable(int pid);
+struct fs_context *process_context(int pid);
+
+/* Its limit of a resource, RLIMIT_* of <abi/resource.h>. Returns false if there is no such process.
+ */
+bool process_get_limit(int pid, unsigned resource, uint64_t *soft, uint64_t *hard);
+
 /* Where in its address space arguments and environment lie. */
 bool process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *env_start,
 		       uintptr_t *env_end);

@@ -20,4 +20,12 @@ void sched_tick(bool in_user);
 /* Let an idle CPU run what became ready. Called at the end of interrupts, interrupts off. */
 void sched_preempt(void);
 
+/* What a CPU has done since the start, and how often it went from one thread to another. */
+struct cpu_times {
+	uint64_t user_ns, system_ns, idle_ns;
+	uint64_t nr_switches;
+};
+
+void sched_get_cpu_times(unsigned cpu, struct cpu_times *times);
+
 #endif

@@ -12,12 +12,11 @@ run: export INITRD := $(INITRD)
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
 UCFLAGS := -std=gnu11 -D_GNU_SOURCE -static -O2 -Wall -Wextra -Werror
-U := $(O)/user
 USER_PROGRAMS := $(patsubst %.c,$(O)/%,$(wildcard user/*.c))
 USER_TESTS := $(patsubst %.c,$(O)/%,$(wildcard user/tests/*.c))
 USER_BENCH := $(patsubst %.c,$(O)/%,$(wildcard user/bench/*.c))
 USER_ALL := $(USER_PROGRAMS) $(USER_TESTS) $(USER_BENCH)
-BUSYBOX ?= $(call tool,busybox)
+BUSYBOX := $(call tool,busybox)
 
 .PHONY: user initrd
 user: $(USER_ALL) ## build the programs for user mode
@@ -35,18 +34,18 @@ initrd: $(O)/initrd.cpio ## pack BusyBox and the programs for user mode
 
 INITRD_MEMBERS := $(addprefix bin/=,$(USER_PROGRAMS) $(USER_BENCH)) \
 	$(addprefix tests/=,$(USER_TESTS))
-INITRD_FILES := $(shell find user/root -type f 2>/dev/null)
+INITRD_FILES := $(shell find user/files -type f 2>/dev/null)
 INITRD_WITH := $(BUSYBOX) $(INITRD_MEMBERS) $(INITRD_FILES)
 $(O)/initrd.cpio: $(USER_ALL) $(INITRD_FILES) $(BUSYBOX) scripts/mkinitrd $(O)/initrd.txt
 	$(call say,CPIO,$@)
-	$(Q)scripts/mkinitrd --busybox '$(call tool,busybox)' --files user/root $@ \
+	$(Q)scripts/mkinitrd --busybox '$(BUSYBOX)' --files user/files $@ \
 		$(INITRD_MEMBERS)
 $(O)/initrd.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(INITRD_WITH)' >$@
 $(call stamp,$(O)/initrd.txt,$(INITRD_WITH))
 
 # The machine gets it as a module.
-run $(ISO): $(INITRD)
+run bench $(ISO): $(INITRD)
 $(ISO): $(B)/iso-initrd.txt
 $(B)/iso-initrd.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(INITRD)' >$@

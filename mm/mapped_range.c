@@ -54,13 +54,21 @@ gather_end(struct gather *gather)
 	gather->flush_all = false;
 }
 
-void
-gather_add(struct gather *gather, uintptr_t address, struct page *page)
+/* A translation of address is to be forgotten. */
+static inline void
+gather_address(struct gather *gather, uintptr_t address)
 {
 	if (gather->nr_addresses < GATHER_ADDRESSES)
 		gather->address[gather->nr_addresses++] = address;
 	else
 		gather->flush_all = true;
+}
+
+/* And then page, if any, loses a mapping. */
+static inline void
+gather_add(struct gather *gather, uintptr_t address, struct page *page)
+{
+	gather_address(gather, address);
 	if (!page)
 		return;
 	gather->page[gather->nr_pages++] = page;
@@ -144,7 +152,7 @@ protect_pages(struct gather *gather, const struct region *region)
 			/* What the processor noted in between must not be lost. */
 			if (arch_mmu_is_dirty(arch_mmu_exchange(&run.entry[i], new)))
 				arch_mmu_mark_dirty(&run.entry[i]);
-			gather_add(gather, run.start + i * PAGE_SIZE, NULL);
+			gather_address(gather, run.start + i * PAGE_SIZE);
 		}
 	}
 }
@@ -220,7 +228,7 @@ copy_pages(struct gather *gather, const struct region *region, struct address_sp
 		child->nr_anonymous += nr;
 		if (protected) {
 			gather->flush_all = true;
-			gather_add(gather, run.start, NULL);
+			gather_address(gather, run.start);
 		}
 	}
 	return 0;
@@ -263,7 +271,7 @@ move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t to)
 							   &target));
 			page_run_set(&target, (unsigned)((place - target.start) >> PAGE_SHIFT),
 				     page_run_clear(&run, i));
-			gather_add(gather, from, NULL);
+			gather_address(gather, from);
 		}
 	}
 	prune_tables(gather, start, end);

@@ -51,7 +51,7 @@ regions_reserve(struct region_spares *spares, unsigned nr)
 {
 	spares->nr = 0;
 	while (spares->nr < nr) {
-		struct region *region = kmem_cache_alloc(&region_cache, GFP_ZERO);
+		struct region *region = kmem_cache_alloc(&region_cache, GFP_KERNEL);
 
 		if (!region) {
 			regions_release(spares);

@@ -233,9 +233,6 @@ struct gather {
 
 void gather_begin(struct gather *gather, struct address_space *space);
 
-/* A translation of address is to be forgotten, and then page, if any, loses a mapping. */
-void gather_add(struct gather *gather, uintptr_t address, struct page *page);
-
 /* Flush and free. It may be used again. */
 void gather_end(struct gather *gather);
 

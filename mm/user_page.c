@@ -23,15 +23,18 @@
  *
  * LOCKING. None: the word is atomic. owner and index are fixed while there is a reference.
  */
+#include <arch.h>
 #include <user_page.h>
 
 struct page *
 user_page_alloc(gfp_t gfp, enum page_use use, const void *owner, uint64_t index)
 {
-	struct page *page = alloc_pages(gfp, 0);
+	struct page *page = alloc_pages(gfp & ~GFP_ZERO, 0);
 
 	if (!page)
 		return NULL;
+	if (gfp & GFP_ZERO) /* no window is needed for a frame of the direct map */
+		arch_clear_page(page_to_virt(page));
 	page->owner = (uintptr_t)owner;
 	page->use = (uint8_t)use;
 	*user_page(page) = (struct user_page){ .counts = COUNT_REFERENCE, .index = index };

@@ -277,7 +277,7 @@ write_path(struct dentry *dentry, struct dentry *root, char *start, char *end, b
 
 	*at = '\0';
 	for (; dentry != root && dentry->parent; dentry = dentry->parent) {
-		if (!dentry->linked)
+		if (!dentry->linked && !dentry->made_up)
 			*deleted = true;
 		if ((size_t)(at - start) < dentry->size + 1)
 			return NULL;

@@ -315,6 +315,12 @@ fd_set_flags(struct fd_table *table, int fd, bool close_on_exec)
 	return result;
 }
 
+unsigned
+fd_table_capacity(struct fd_table *table)
+{
+	return __atomic_load_n(&table->capacity, __ATOMIC_RELAXED);
+}
+
 int
 fd_next(struct fd_table *table, int fd)
 {

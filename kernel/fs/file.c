@@ -293,8 +293,8 @@ file_object(struct file *file)
 }
 
 /* For people: " (deleted)" behind the name of what has none any more. */
-static void
-show_path(struct dentry *dentry, char *path, size_t size)
+void
+dentry_show_path(struct dentry *dentry, char *path, size_t size)
 {
 	static const char deleted[] = " (deleted)";
 	int64_t length = dentry_path(dentry, context_current()->root, path, size);
@@ -308,7 +308,7 @@ show_path(struct dentry *dentry, char *path, size_t size)
 void
 file_path(struct file *file, char *path, size_t size)
 {
-	show_path(file->dentry, path, size);
+	dentry_show_path(file->dentry, path, size);
 }
 
 void
@@ -321,6 +321,6 @@ object_path(struct memory_object *object, char *path, size_t size)
 		path[0] = '\0';
 	if (!dentry)
 		return;
-	show_path(dentry, path, size);
+	dentry_show_path(dentry, path, size);
 	dentry_put(dentry);
 }

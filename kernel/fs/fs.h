@@ -134,6 +134,7 @@ struct inode {
 	uint64_t device; /* (c) which, of a device node */
 	int64_t accessed, modified, changed; /* (a) nanoseconds since 1970 */
 	struct mutex lock;
+	bool is_proc;		   /* (c) */
 	int writers;		   /* (a) files open for writing; < 0: files that are executed */
 	struct dentry *alias;	   /* alias_lock: a name by which it is known, or NULL */
 	struct flock_state *flock; /* flock_lock: NULL until somebody locks */
@@ -180,6 +181,7 @@ struct dentry {
 	char *name;	       /* (n) kmalloc()ed */
 	size_t size;	       /* (n) bytes of it */
 	bool linked;	       /* (n) is in its parent's directory */
+	bool made_up;	       /* (c) its directory makes it up when asked: see procfs.c */
 	struct dentry *same_hash;	    /* (n) the next in a chain */
 	struct tree_node by_name, by_place; /* (n) */
 };
@@ -217,6 +219,8 @@ bool dentry_is_empty_locked(struct dentry *directory);
  * the name is no longer in a directory (the path is there all the same, if it fits).
  */
 int64_t dentry_path(struct dentry *dentry, struct dentry *root, char *path, size_t size);
+/* The same for people, from the running process's root. */
+void dentry_show_path(struct dentry *dentry, char *path, size_t size);
 
 /* The name by which an inode is known: with a reference, or NULL; and who sets it. */
 struct dentry *inode_alias(struct inode *inode);
@@ -346,6 +350,7 @@ int fd_set_flags(struct fd_table *table, int fd, bool close_on_exec);
 void fd_close_range(struct fd_table *table, unsigned first, unsigned last, bool only_mark);
 /* The lowest open descriptor of at least fd, or -1. */
 int fd_next(struct fd_table *table, int fd);
+unsigned fd_table_capacity(struct fd_table *table); /* descriptors that there is room for now */
 
 /* ---- Kinds of files ------------------------------------------------------------------------ */
 

@@ -14,9 +14,9 @@
  * two exclude each other. alias_lock guards inode->alias, which has no reference: a dentry that
  * goes clears it.
  */
+#include <process.h>
 #include <slab.h>
 #include <string.h>
-#include <time.h>
 
 #include "flock.h"
 #include "fs.h"
@@ -28,7 +28,7 @@ static uint64_t last_number = 1;
 int64_t
 fs_now(void)
 {
-	return (int64_t)time_ns();
+	return (int64_t)wall_clock_ns();
 }
 
 uint64_t

@@ -19,9 +19,8 @@
  */
 #include "line_discipline.h"
 
+#include <abi/signal.h>
 #include <string.h>
-
-#include "signals.h"
 
 #define CTRL(letter) ((letter)&0x1f)
 #define RUBOUT	     0x7f

@@ -21,6 +21,7 @@
  *waited for asleep lets one copy at a time. Nobody waits for bytes or room while holding that.
  */
 #include <abi/poll.h>
+#include <abi/signal.h>
 #include <abi/termios.h>
 #include <printk.h>
 #include <process.h>
@@ -29,7 +30,6 @@
 #include <syscall.h>
 
 #include "fs.h"
-#include "signals.h"
 
 #define NR_PAGES  16
 #define PIPE_SIZE (NR_PAGES * PAGE_SIZE)
@@ -356,7 +356,7 @@ fifo_write(struct file *file, struct transfer *from, uint64_t *offset)
 		poll_wake();
 	}
 	if (moved == -EPIPE && process_current())
-		(void)signal_process(process_current()->pid, SIGPIPE);
+		signal_current(SIGPIPE, SI_USER, 0);
 	return total > 0 ? total : moved < 0 ? moved : 0;
 }
 

@@ -64,7 +64,7 @@ wait_for_change(uint64_t seen, uint64_t until)
 
 /*
  * Ask again and again until ask() says that there is something, or an error, or until that time
- * (0: ask once). Returns what ask() said, or -EINTR.
+ * (0: ask once). Returns what ask() said, or -ERESTARTNOHAND.
  */
 static int64_t
 wait_for_any(int64_t (*ask)(void *arg), void *arg, uint64_t until)
@@ -84,7 +84,7 @@ wait_for_any(int64_t (*ask)(void *arg), void *arg, uint64_t until)
 			break;
 	}
 	__atomic_sub_fetch(&nr_pollers, 1, __ATOMIC_SEQ_CST);
-	return result == 0 && error == -ERESTARTSYS ? -EINTR : result;
+	return result == 0 && error == -ERESTARTSYS ? -ERESTARTNOHAND : result;
 }
 
 /* What holds now of the events that a descriptor is watched for. */
@@ -191,6 +191,44 @@ sys_poll(const uint64_t *arg)
 }
 
 SYSCALL(7, poll, 3, sys_poll);
+
+/* Block other signals for the wait that follows. set: NULL, or where they are said. */
+static int
+begin_wait(uintptr_t set, uint64_t size)
+{
+	uint64_t blocked;
+
+	if (!set)
+		return 0;
+	if (size != sizeof(blocked))
+		return -EINVAL;
+	if (copy_from_user(&blocked, set, sizeof(blocked)))
+		return -EFAULT;
+	signal_set_blocked_for_wait(blocked);
+	return 0;
+}
+
+/* A wait that a signal has ended leaves the rest to its handling. */
+static int64_t
+end_wait(int64_t result)
+{
+	if (result != -ERESTARTNOHAND)
+		signal_restore_blocked();
+	return result;
+}
+
+static int64_t
+sys_ppoll(const uint64_t *arg)
+{
+	uint64_t until;
+	int error = read_timeout(arg[2], 1, &until);
+
+	if (!error)
+		error = begin_wait(arg[3], arg[4]);
+	return error ? error : end_wait(poll_until(arg[0], arg[1], until));
+}
+
+SYSCALL(271, ppoll, 5, sys_ppoll);
 
 /* ---- select() ------------------------------------------------------------------------------ */
 
@@ -303,3 +341,19 @@ sys_select(const uint64_t *arg)
 }
 
 SYSCALL(23, select, 5, sys_select);
+
+/* The last argument is a pair: the set of signals, and its size. */
+static int64_t
+sys_pselect6(const uint64_t *arg)
+{
+	uint64_t until, signals[2] = { 0, 0 };
+	int error = read_timeout(arg[4], 1, &until);
+
+	if (!error && arg[5])
+		error = copy_from_user(signals, arg[5], sizeof(signals));
+	if (!error)
+		error = begin_wait(signals[0], signals[1]);
+	return error ? error : end_wait(select_until(arg[0], arg + 1, until));
+}
+
+SYSCALL(270, pselect6, 6, sys_pselect6);

@@ -26,13 +26,12 @@
 #include "tty.h"
 
 #include <abi/poll.h>
+#include <abi/signal.h>
 #include <printk.h>
 #include <process.h>
 #include <serial.h>
 #include <string.h>
 #include <time.h>
-
-#include "signals.h"
 
 #define PIECE	 ((size_t)256) /* bytes of a program printed at a time */
 #define TENTH_NS (NSEC_PER_SEC / 10)

@@ -2,10 +2,10 @@
 /*
  * What else can be asked of the terminal: its settings, its size, and whose it is.
  */
+#include <abi/signal.h>
 #include <process.h>
 #include <serial.h>
 
-#include "signals.h"
 #include "tty.h"
 
 /* ---- Whose it is --------------------------------------------------------------------------- */

@@ -74,6 +74,8 @@ struct cpu_sched {
 	uint64_t tick_at;	   /* (s) time_ns(); NEVER while idle */
 	uint64_t armed_for;	   /* (s) what the timer is set to, or NEVER */
 	uint64_t switched_at;	   /* (s) when the running thread came on */
+	uint64_t ticks[2];	   /* (s) that found the kernel, and user mode, running */
+	uint64_t nr_switches;	   /* (s) */
 	struct prng prng;	   /* (s) draws ticks while fuzzing */
 };
 
@@ -241,6 +243,7 @@ sched_switch_locked(void)
 	next->cpu = cpu_id();
 	if (next == prev)
 		return;
+	cpu->nr_switches++;
 	if (sched_switch_hook)
 		sched_switch_hook(prev, next);
 	arch_thread_set_current(next);
@@ -298,6 +301,7 @@ sched_tick(bool in_user)
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
 		thread_current()->ticks[in_user]++;
+		cpu->ticks[in_user]++;
 		cpu->tick_at = now + next_tick_locked(cpu, thread_current());
 		yield_locked();
 	} else if (thread_current() == &cpu->idle) {
@@ -306,6 +310,28 @@ sched_tick(bool in_user)
 	/* After a switch this may be another CPU, whose timer then is set already. */
 	set_timer_locked(&this_cpu(cpu_sched), time_ns());
 	spin_unlock(&sched_lock);
+}
+
+/*
+ * How long the CPU was idle is known; what it did otherwise is split as its ticks found it. Where
+ * there were none yet, it was the kernel.
+ */
+void
+sched_get_cpu_times(unsigned number, struct cpu_times *times)
+{
+	struct cpu_sched *cpu = &per_cpu(cpu_sched, number);
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+	uint64_t now = time_ns(), busy, ticks = cpu->ticks[0] + cpu->ticks[1];
+
+	times->idle_ns = cpu->idle.run_ns;
+	if (cpu->idle.state == THREAD_RUNNING && now > cpu->switched_at)
+		times->idle_ns += now - cpu->switched_at;
+	busy = now - MIN(times->idle_ns, now);
+	times->user_ns =
+	    ticks ? busy / ticks * cpu->ticks[1] + busy % ticks * cpu->ticks[1] / ticks : 0;
+	times->system_ns = busy - times->user_ns;
+	times->nr_switches = cpu->nr_switches;
+	spin_unlock_irqrestore(&sched_lock, flags);
 }
 
 /* Give up a CPU that the running thread may not use any more. */

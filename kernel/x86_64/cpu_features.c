@@ -83,8 +83,8 @@ cpu_features_enable(void)
 }
 
 /* The processor's own name, 48 bytes in three leaves, without the blanks some begin with. */
-static const char *
-brand_string(char brand[49])
+const char *
+arch_cpu_name(char brand[49])
 {
 	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned reg = 0; reg < 4; reg++) {
@@ -111,5 +111,5 @@ cpu_features_report(void)
 			length += ksnprintf(absent + length, sizeof(absent) - (size_t)length,
 					    "%s %s", length ? "," : " without", features[i].name);
 	}
-	kprintf("cpu: %s%s\n", brand_string(brand), absent);
+	kprintf("cpu: %s%s\n", arch_cpu_name(brand), absent);
 }

@@ -97,13 +97,11 @@ ktap_fails(long got, int error, int expected, const char *what, const char *file
 
 /* The call returns -1 and sets errno. */
 #define fails(call, error)                                                                         \
-	do {                                                                                       \
-		long ktap_got;                                                                     \
-                                                                                                   \
+	({                                                                                         \
 		errno = 0;                                                                         \
-		ktap_got = (long)(call);                                                           \
+		long ktap_got = (long)(call);                                                      \
 		ktap_fails(ktap_got, errno, error, #call, __FILE__, __LINE__);                     \
-	} while (0)
+	})
 
 /* What the rest of a case cannot do without. */
 #define need(value)                                                                                \

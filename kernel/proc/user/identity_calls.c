@@ -275,6 +275,15 @@ sys_uname(const uint64_t *arg)
 }
 SYSCALL(63, uname, 1, sys_uname);
 
+void
+system_node_name(char *name, size_t size)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	strlcpy(name, node_name, size);
+	spin_unlock_irqrestore(&process_lock, flags);
+}
+
 static int64_t
 set_name(char *name, const uint64_t *arg)
 {

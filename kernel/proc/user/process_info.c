@@ -135,3 +135,28 @@ process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *
 	spin_unlock_irqrestore(&process_lock, flags);
 	return process != NULL;
 }
+
+struct fs_context *
+process_context(int pid)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	struct fs_context *fs = process && process->fs ? fs_context_get(process->fs) : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return fs;
+}
+
+bool
+process_get_limit(int pid, unsigned resource, uint64_t *soft, uint64_t *hard)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+
+	if (process) {
+		*soft = process->private->limit[resource].current;
+		*hard = process->private->limit[resource].max;
+	}
+	spin_unlock_irqrestore(&process_lock, flags);
+	return process != NULL;
+}

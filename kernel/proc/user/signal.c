@@ -110,6 +110,17 @@ signal_set_blocked_for_wait(uint64_t blocked)
 	signal_set_blocked(blocked);
 }
 
+void
+signal_restore_blocked(void)
+{
+	struct user_thread *me = user_current();
+
+	if (!me->restore_blocked)
+		return;
+	me->restore_blocked = false;
+	signal_set_blocked(me->saved_blocked);
+}
+
 bool
 signal_pending(void)
 {

@@ -270,9 +270,6 @@ void signal_recalculate_locked(struct user_thread *me);
 /* Set what is blocked for the running thread. */
 void signal_set_blocked(uint64_t blocked);
 
-/* The same until the next signal has been handled. */
-void signal_set_blocked_for_wait(uint64_t blocked);
-
 /* See to all signals of the running thread, on its way to user mode. */
 void signal_deliver(void);
 

@@ -9,8 +9,9 @@
  * Where the processor has SMAP, such an instruction must stand between stac and clac, which
  * others do not know; so there are two doors, of which usercopy_smap chooses one.
  *
- * Copies go by words of 8 bytes: emulators have long byte loops instead of "rep movsb". A word that
- * faults is tried again by bytes, so that all that can be copied is.
+ * Copies go by words of 8 bytes, and the fewer than 8 that are left by bytes. A string
+ * instruction that faults has counted in RCX what it has not done, so what is left over is known.
+ * After a word that faults, bytes are tried: all that can be copied is.
  */
 	.text
 
@@ -45,34 +46,22 @@
 	.type	usercopy_bytes, @function
 usercopy_bytes:
 	open_door
-	cmpq	$8, %rdx
-	jb	.Lcopy_tail
-.Lcopy_words:
-	may_fault .Lcopy_byte
-	movq	(%rsi), %rax
-	may_fault .Lcopy_byte
-	movq	%rax, (%rdi)
-	addq	$8, %rsi
-	addq	$8, %rdi
-	subq	$8, %rdx
-	cmpq	$8, %rdx
-	jae	.Lcopy_words
-.Lcopy_tail:
-	testq	%rdx, %rdx
-	jz	.Lcopied
-.Lcopy_byte:
-	may_fault .Lcopied
-	movb	(%rsi), %al
-	may_fault .Lcopied
-	movb	%al, (%rdi)
-	incq	%rsi
-	incq	%rdi
-	decq	%rdx
-	jnz	.Lcopy_byte
-.Lcopied:
+	movq	%rdx, %rcx
+	shrq	$3, %rcx
+	andl	$7, %edx
+	may_fault .Lcopy_words_left
+	rep movsq
+	movl	%edx, %ecx
+.Lcopy_bytes:
+	may_fault .Lcopy_bytes_left
+	rep movsb
+.Lcopy_bytes_left:
 	close_door
-	movq	%rdx, %rax
+	movq	%rcx, %rax
 	ret
+.Lcopy_words_left:
+	leaq	(%rdx, %rcx, 8), %rcx
+	jmp	.Lcopy_bytes
 	.size	usercopy_bytes, . - usercopy_bytes
 
 /*
@@ -84,28 +73,22 @@ usercopy_bytes:
 usercopy_clear:
 	open_door
 	xorl	%eax, %eax
-	cmpq	$8, %rsi
-	jb	.Lclear_tail
-.Lclear_words:
-	may_fault .Lclear_byte
-	movq	%rax, (%rdi)
-	addq	$8, %rdi
-	subq	$8, %rsi
-	cmpq	$8, %rsi
-	jae	.Lclear_words
-.Lclear_tail:
-	testq	%rsi, %rsi
-	jz	.Lcleared
-.Lclear_byte:
-	may_fault .Lcleared
-	movb	%al, (%rdi)
-	incq	%rdi
-	decq	%rsi
-	jnz	.Lclear_byte
-.Lcleared:
+	movq	%rsi, %rcx
+	shrq	$3, %rcx
+	andl	$7, %esi
+	may_fault .Lclear_words_left
+	rep stosq
+	movl	%esi, %ecx
+.Lclear_bytes:
+	may_fault .Lclear_bytes_left
+	rep stosb
+.Lclear_bytes_left:
 	close_door
-	movq	%rsi, %rax
+	movq	%rcx, %rax
 	ret
+.Lclear_words_left:
+	leaq	(%rsi, %rcx, 8), %rcx
+	jmp	.Lclear_bytes
 	.size	usercopy_clear, . - usercopy_clear
 
 /*

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: MIT
+"""The shell in user mode, typed at through QEMU's serial line, on four CPUs.
+
+Needs QEMU, pexpect, the initrd (make initrd) and a built kernel; see test_console.py for which.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pexpect = pytest.importorskip("pexpect", reason="needs the package python3-pexpect")
+
+ROOT = Path(__file__).resolve().parents[2]
+INITRD = Path(os.environ.get("IKOS_INITRD", ROOT / "build/initrd.cpio"))
+
+PROMPT = re.compile(r"ikos:\S+# ")
+CONSOLE = "ikos> "  # the kernel's own
+PATIENCE = 40  # seconds, for the slowest host
+POWERED_OFF, REBOOTED = 33, 0
+
+UP, LEFT, RIGHT, RUBOUT = "\x1b[A", "\x1b[D", "\x1b[C", "\x7f"
+CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r|\a")
+
+SEGV, ILL, FPE, ABRT = 139, 132, 136, 134  # as the shell tells them
+
+
+def ctrl(letter: str) -> str:
+    return chr(ord(letter) & 0x1F)
+
+
+class Shell:
+    """A machine whose first program is the shell, and the terminal to it."""
+
+    def __init__(self, kernel: Path, cpus: int = 4) -> None:
+        if not INITRD.exists():
+            pytest.skip(f"no initrd {INITRD}: run make initrd")
+        self.child = pexpect.spawn(
+            "qemu-system-x86_64",
+            ["-accel", "tcg", "-cpu", "max", "-m", "256M", "-smp", str(cpus), "-nodefaults"]
+            + ["-display", "none", "-no-reboot", "-chardev", "stdio,id=line,signal=off"]
+            + ["-serial", "chardev:line", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+            + ["-kernel", str(kernel), "-initrd", str(INITRD)],
+            encoding="latin-1",
+            timeout=PATIENCE,
+            echo=False,
+        )
+        self.child.delaybeforesend = None
+        self.started = self.prompt()
+
+    def prompt(self) -> str:
+        """Wait for the next prompt, and return what came before it, as a person sees it."""
+        return self.until(PROMPT)
+
+    def until(self, what: str | re.Pattern[str]) -> str:
+        """Wait for a text, and return what came before it."""
+        if isinstance(what, str):
+            what = re.compile(re.escape(what))
+        try:
+            self.child.expect([what])
+        except (pexpect.TIMEOUT, pexpect.EOF) as error:
+            pytest.fail(f"never saw {what.pattern!r}; the terminal: {self.child.before[-2000:]!r}")
+            raise AssertionError from error
+        return CONTROL.sub("", self.child.before)
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.child.send(key)
+
+    def run(self, line: str) -> list[str]:
+        """Type a line and return the lines that it printed."""
+        self.keys(line, "\r")
+        return self.prompt().split("\n")[1:-1]
+
+    def status(self) -> str:
+        """The exit status of the last command."""
+        return self.run("echo $?")[0]
+
+    def ended(self) -> int:
+        """Wait for the end of the machine and return QEMU's exit status."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return self.child.exitstatus
+
+    def close(self) -> None:
+        self.child.close(force=True)
+
+
+@pytest.fixture(scope="module")
+def shared(kernel: Path) -> Iterator[Shell]:
+    shell = Shell(kernel)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def shell(shared: Shell) -> Shell:
+    """A shell at an empty prompt; the machine is shared, so only for what leaves no trace."""
+    shared.keys(ctrl("c"))
+    shared.prompt()
+    return shared
+
+
+@pytest.fixture
+def own(kernel: Path) -> Iterator[Shell]:
+    """A machine of the test's own."""
+    shell = Shell(kernel)
+    yield shell
+    shell.close()
+
+
+def test_nothing_superfluous(shared: Shell) -> None:
+    """The first prompt follows the kernel's last line."""
+    assert re.search(r"boot: 4 CPUs, .*\n$", shared.started)
+
+
+def test_commands(shell: Shell) -> None:
+    assert shell.run("echo hello") == ["hello"]
+    assert shell.run("cd /etc; pwd; cd /") == ["/etc"]
+    assert shell.run("cat /etc/hostname") == ["ikos"]
+    assert shell.run("seq 3 | tac") == ["3", "2", "1"]
+    assert shell.run("no-such-command") == ["sh: no-such-command: not found"]
+    assert shell.status() == "127"
+
+
+def test_line_editing(shell: Shell) -> None:
+    shell.keys("echo abc", LEFT, "X", ctrl("e"), "d", RUBOUT, "e")
+    assert shell.run("") == ["abXce"]
+    shell.keys("cho one two", ctrl("w"), "three", ctrl("a"), "e", RIGHT)
+    assert shell.run("") == ["one three"]
+    shell.keys("garbage", ctrl("u"))
+    assert shell.run("echo clean") == ["clean"]
+    shell.keys(UP, UP)
+    assert shell.run("") == ["one three"]
+
+
+def test_completion(shell: Shell) -> None:
+    shell.keys("cat /etc/hostn\t")
+    assert shell.run("") == ["ikos"]
+
+
+def test_input_to_its_end(shell: Shell) -> None:
+    shell.keys("wc -l\r", "one\r", "two\r", ctrl("d"))
+    assert shell.prompt().split("\n")[-2].strip() == "2"
+
+
+def test_here_document(shell: Shell) -> None:
+    shell.keys("cat <<END\r", "line $((1 + 1))\r", "END\r")
+    assert "line 2" in shell.prompt().split("\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sleep 100", "cat", "while :; do :; done", "yes >/dev/null", "sleep 100 | cat | cat"],
+)
+def test_interrupted(shell: Shell, command: str) -> None:
+    shell.keys(command, "\r")
+    shell.until("\n")
+    time.sleep(0.3)  # it has begun
+    shell.keys(ctrl("c"))
+    shell.prompt()
+    assert shell.status() == "130"
+
+
+def test_fuzzer_interrupted(shell: Shell) -> None:
+    shell.keys("/tests/syscall_fuzz 3 1000000; rm -rf /tmp/fuzz-*\r")
+    shell.until("\n")
+    time.sleep(2)
+    shell.keys(ctrl("c"))
+    shell.prompt()
+    assert shell.run("echo alive") == ["alive"]
+
+
+def test_stopped_and_continued(shell: Shell) -> None:
+    shell.keys("sleep 100\r")
+    shell.until("\n")
+    time.sleep(0.3)
+    shell.keys(ctrl("z"))
+    assert "Stopped" in shell.prompt()
+    assert "sleep 100" in shell.run("jobs")[0]
+    shell.keys("fg\r")
+    shell.until("sleep 100")
+    time.sleep(0.3)
+    shell.keys(ctrl("c"))
+    shell.prompt()
+    assert shell.run("jobs") == []
+
+
+def test_background_jobs(shell: Shell) -> None:
+    shell.run("sleep 0.3 & sleep 0.1 &")
+    assert len(shell.run("jobs")) == 2
+    shell.run("wait")
+    assert shell.run("echo $?") == ["0"]
+    assert shell.run("jobs") == []
+
+
+@pytest.mark.parametrize(
+    ("way", "message", "status"),
+    [
+        ("null", "Segmentation fault", SEGV),
+        ("write", "Segmentation fault", SEGV),
+        ("jump", "Segmentation fault", SEGV),
+        ("stack", "Segmentation fault", SEGV),
+        ("kernel", "Segmentation fault", SEGV),
+        ("privileged", "Segmentation fault", SEGV),
+        ("divide", "Floating point exception", FPE),
+        ("illegal", "Illegal instruction", ILL),
+        ("abort", "Aborted", ABRT),
+    ],
+)
+def test_crash(shell: Shell, way: str, message: str, status: int) -> None:
+    """The shell says what happened and goes on."""
+    assert message in "\n".join(shell.run(f"crash {way}"))
+    assert shell.status() == str(status)
+
+
+def test_paste(shell: Shell) -> None:
+    """Far more lines at once than the receive FIFO holds: none is lost."""
+    shell.keys("".join(f"echo number $(({i} * 3))\r" for i in range(40)))
+    text = shell.until(f"\nnumber {39 * 3}")
+    shell.prompt()
+    numbers = re.findall(r"^number (\d+)", text, re.MULTILINE)
+    assert numbers == [str(i * 3) for i in range(39)]
+
+
+def test_terminal_settings(shell: Shell) -> None:
+    assert any("speed" in line for line in shell.run("stty -a"))
+    shell.keys("read -s word; echo; echo got $word\r")
+    shell.until("\n")
+    shell.keys("secret\r")
+    assert shell.prompt().split("\n")[-2] == "got secret"
+
+
+def test_all_processors(shell: Shell) -> None:
+    assert shell.run("nproc") == ["4"]
+    assert re.fullmatch(
+        r"threads: 8 threads, 100 rounds, \d+ faults, 0 pages wrong",
+        shell.run("threads 8 100")[0],
+    )
+
+
+@pytest.mark.parametrize("program", ["threads", "fork", "mmap", "signals"])
+def test_program(shell: Shell, program: str) -> None:
+    """Some of what test_user.py runs on one CPU, where there are races to be lost."""
+    lines = shell.run(f"/tests/{program}")
+    assert not [line for line in lines if line.startswith(("not ok", "# user/"))]
+    assert re.fullmatch(r"# pass:\d+ fail:0 skip:0 total:\d+ checks:\d+", lines[-1])
+
+
+def free_memory(shell: Shell) -> int:
+    return int(shell.run("awk '/^MemFree/ { print $2 }' /proc/meminfo")[0])
+
+
+def test_memory_comes_back(shell: Shell) -> None:
+    work = "forks 4 2; threads 4 20; /tests/vm_model 5 300; /tests/syscall_fuzz 5 5 100; seq 999|wc"
+    shell.run(work)
+    before = free_memory(shell)
+    for _ in range(3):
+        shell.run(work)
+    assert free_memory(shell) > before - 1024
+
+
+def test_no_input_no_work(shell: Shell) -> None:
+    """At the prompt the machine sleeps: QEMU uses next to no processor time."""
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{shell.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    time.sleep(0.5)
+    before = ticks()
+    time.sleep(1)
+    assert ticks() - before < 0.5 * os.sysconf("SC_CLK_TCK")
+
+
+def test_poweroff(own: Shell) -> None:
+    own.keys("poweroff\r")
+    assert own.ended() == POWERED_OFF
+
+
+def test_reboot(own: Shell) -> None:
+    own.keys("reboot\r")
+    assert own.ended() == REBOOTED
+
+
+def test_back_to_the_console(own: Shell) -> None:
+    """When the shell ends, the kernel's own console takes over."""
+    own.keys("exit\r")
+    own.until(CONSOLE)
+    own.keys("check\r")
+    assert "agrees" in own.until(CONSOLE)
+    own.keys("poweroff\r")
+    assert own.ended() == POWERED_OFF
