@@ -35,7 +35,10 @@ struct transfer {
 	bool kernel;
 };
 
-/* Move size bytes, at most left, and step on. Return 0 or -EFAULT. */
+/*
+ * Move size bytes, at most left, and step on. Return 0, or -EFAULT after as many as could be moved:
+ * what left has become less by.
+ */
 int transfer_out(struct transfer *transfer, const void *from, size_t size) __must_check;
 int transfer_in(struct transfer *transfer, void *to, size_t size) __must_check;
 

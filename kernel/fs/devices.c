@@ -55,19 +55,18 @@ static int64_t
 read_endless(struct transfer *to, void (*fill)(void *, size_t))
 {
 	uint8_t buffer[256];
-	int64_t moved = 0;
+	size_t asked = to->left;
 
 	while (to->left > 0) {
 		size_t bytes = MIN(to->left, sizeof(buffer));
 
 		fill(buffer, bytes);
 		if (transfer_out(to, buffer, bytes))
-			return moved > 0 ? moved : -EFAULT;
-		moved += (int64_t)bytes;
-		if (moved % (int64_t)MiB(1) == 0 && signal_pending())
+			return to->left < asked ? (int64_t)(asked - to->left) : -EFAULT;
+		if ((asked - to->left) % MiB(1) == 0 && signal_pending())
 			break;
 	}
-	return moved;
+	return (int64_t)(asked - to->left);
 }
 
 static void

@@ -9,7 +9,7 @@
  *	                                        |      |       bss: more memory than file
  *	memory    low                        | text | data ....| high
  *
- * What is not supported, and refused: an interpreter (dynamic linking), and other machines.
+ * What is not supported, and refused: other machines, and data without room for its zeroes.
  *
  * Source: Tool Interface Standard, ELF Specification 1.2; System V ABI, AMD64 supplement.
  */
@@ -73,8 +73,8 @@ add_segment(struct elf_image *image, const struct elf_program_header *header)
 	if (header->vaddr < floor || __builtin_add_overflow(header->vaddr, header->memsz, &end) ||
 	    end > USER_END)
 		return -ENOEXEC;
-	if ((header->vaddr - header->offset) % PAGE_SIZE != 0 ||
-	    header->offset > INT64_MAX - header->filesz)
+	if ((header->vaddr - header->offset) % PAGE_SIZE != 0 || header->offset > INT64_MAX ||
+	    header->filesz > INT64_MAX - header->offset)
 		return -ENOEXEC;
 	if (image->nr_segments > 0 && header->vaddr < last[-1].vaddr + last[-1].memory_size)
 		return -ENOEXEC;
@@ -117,8 +117,10 @@ elf_parse(const struct elf_header *header, const struct elf_program_header *head
 	image->entry = header->entry;
 	image->nr_headers = header->phnum;
 	for (unsigned i = 0; i < header->phnum; i++) {
-		if (headers[i].type == PT_INTERP)
-			return -ENOEXEC;
+		if (headers[i].type == PT_INTERP) {
+			image->interpreter_offset = headers[i].offset;
+			image->interpreter_size = headers[i].filesz;
+		}
 		if (headers[i].type == PT_LOAD && add_segment(image, &headers[i]))
 			return -ENOEXEC;
 	}
@@ -127,7 +129,7 @@ elf_parse(const struct elf_header *header, const struct elf_program_header *head
 	last = &image->segment[image->nr_segments - 1];
 	image->low = ALIGN_DOWN(image->segment[0].vaddr, PAGE_SIZE);
 	image->high = ALIGN_UP(last->vaddr + last->memory_size, PAGE_SIZE);
-	if (image->entry < image->low || image->entry >= image->high)
+	if (image->entry >= USER_END)
 		return -ENOEXEC;
 	image->headers =
 	    address_of(image, header->phoff, header->phnum * sizeof(struct elf_program_header));

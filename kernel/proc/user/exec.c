@@ -19,7 +19,8 @@
  *	       auxiliary vector, environment pointers, 0, argument pointers, 0
  *	RSP -> number of arguments
  *
- * "#!" at the start of a file names the program that is to interpret it.
+ * "#!" at the start of a file names the program that is to interpret it. A program that is linked
+ * dynamically names its loader, which is mapped beside it, and begins in its place.
  */
 #include <abi/fcntl.h>
 #include <slab.h>
@@ -37,8 +38,7 @@
 #define STACK_SPREAD	 (1ul << 22) /* pages */
 #define STACK_GAP	 MiB(1)
 
-/* ---- Opening ------------------------------------------------------------------------------------
- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static int
 open_executable(const char *path, struct file **file)
@@ -85,8 +85,33 @@ read_image(struct file *file, struct elf_image *image)
 	return error;
 }
 
-/* ---- Scripts
- * -------------------------------------------------------------------------------------- */
+/* The program wants another one to load it: that must lie anywhere, and want none itself. */
+static int
+find_interpreter(struct exec *exec)
+{
+	size_t size = exec->image.interpreter_size;
+	char *path;
+	int error;
+
+	if (size < 2 || size > PATH_MAX)
+		return -ENOEXEC;
+	path = kmalloc(size, GFP_KERNEL);
+	if (!path)
+		return -ENOMEM;
+	error = read_exactly(exec->file, exec->image.interpreter_offset, path, size);
+	if (!error && path[size - 1] != '\0')
+		error = -ENOEXEC;
+	if (!error)
+		error = open_executable(path, &exec->interpreter_file);
+	kfree(path);
+	if (!error)
+		error = read_image(exec->interpreter_file, &exec->interpreter);
+	if (!error && (!exec->interpreter.relocatable || exec->interpreter.interpreter_size))
+		error = -ENOEXEC;
+	return error;
+}
+
+/* ---- Scripts ----------------------------------------------------------------------------- */
 
 /* Cut "#! INTERPRETER [ARGUMENT]" into its two words. */
 static int
@@ -94,8 +119,10 @@ parse_script(char *line, char **interpreter, char **argument)
 {
 	char *end = strchr(line, '\n'), *p = line + 2;
 
+	if (!end && strlen(line) == SCRIPT_LINE)
+		return -ENOEXEC; /* cut off in the middle of a word */
 	if (!end)
-		return -ENOEXEC;
+		end = line + strlen(line);
 	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
 		end--;
 	*end = '\0';
@@ -183,8 +210,7 @@ find_program(char *path, struct exec_args *args, struct file **file)
 	}
 }
 
-/* ---- Loading
- * ---------------------------------------------------------------------------------------- */
+/* ---- Loading ----------------------------------------------------------------------------- */
 
 /* Map [start, end) anonymously, if it is not empty. */
 static int
@@ -216,22 +242,49 @@ map_segment(struct address_space *space, struct file *file, const struct elf_seg
 }
 
 static int
+map_image(struct address_space *space, struct file *file, const struct elf_image *image,
+	  uintptr_t base)
+{
+	int error = file_object(file) ? 0 : -EACCES;
+
+	for (unsigned i = 0; i < image->nr_segments && !error; i++)
+		error = map_segment(space, file, &image->segment[i], base);
+	return error;
+}
+
+/* The interpreter goes where there is room: that is reserved, and then replaced. */
+static int
+load_interpreter(struct exec *exec)
+{
+	const struct elf_image *image = &exec->interpreter;
+	uintptr_t at = 0;
+	int error;
+
+	if (!exec->interpreter_file)
+		return 0;
+	error = space_map(exec->space, &at, image->high - image->low, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, PROT_NONE);
+	if (error)
+		return error;
+	exec->interpreter_base = at - image->low;
+	return map_image(exec->space, exec->interpreter_file, image, exec->interpreter_base);
+}
+
+static int
 load(struct exec *exec)
 {
 	const struct elf_image *image = &exec->image;
 	size_t stack_limit = MIN(process_limit(RLIMIT_STACK), GiB(1));
-	int error = 0;
+	int error;
 
-	if (!file_object(exec->file))
-		return -EACCES;
-	if (image->relocatable) {
+	if (image->high - image->low > USER_END / 4)
+		return -ENOMEM;
+	if (image->relocatable)
 		exec->base =
 		    RELOCATED_BASE - image->low + user_random() % RELOCATED_SPREAD * PAGE_SIZE;
-		if (image->high - image->low > USER_END / 4)
-			return -ENOMEM;
-	}
-	for (unsigned i = 0; i < image->nr_segments && !error; i++)
-		error = map_segment(exec->space, exec->file, &image->segment[i], exec->base);
+	error = map_image(exec->space, exec->file, image, exec->base);
+	if (!error)
+		error = load_interpreter(exec);
 	if (error)
 		return error;
 	exec->heap = exec->base + image->high;
@@ -242,11 +295,11 @@ load(struct exec *exec)
 
 /* The rest of the last page of each segment's file part is the program's zeroed data. */
 static int
-clear_ends(const struct exec *exec)
+clear_ends(const struct elf_image *image, uintptr_t base)
 {
-	for (unsigned i = 0; i < exec->image.nr_segments; i++) {
-		const struct elf_segment *segment = &exec->image.segment[i];
-		uintptr_t end = exec->base + segment->vaddr + segment->file_size;
+	for (unsigned i = 0; i < image->nr_segments; i++) {
+		const struct elf_segment *segment = &image->segment[i];
+		uintptr_t end = base + segment->vaddr + segment->file_size;
 		size_t left =
 		    MIN(ALIGN_UP(end, PAGE_SIZE) - end, segment->memory_size - segment->file_size);
 
@@ -256,8 +309,7 @@ clear_ends(const struct exec *exec)
 	return 0;
 }
 
-/* ---- The switch
- * --------------------------------------------------------------------------------------- */
+/* ---- The switch -------------------------------------------------------------------------- */
 
 static void
 take_over(struct exec *exec)
@@ -288,13 +340,17 @@ take_over(struct exec *exec)
 static int
 begin(struct exec *exec)
 {
-	uintptr_t stack;
-	int error = clear_ends(exec);
+	uintptr_t stack, entry = exec->base + exec->image.entry;
+	int error = clear_ends(&exec->image, exec->base);
 
+	if (!error && exec->interpreter_file) {
+		entry = exec->interpreter_base + exec->interpreter.entry;
+		error = clear_ends(&exec->interpreter, exec->interpreter_base);
+	}
 	if (!error)
 		error = exec_fill_stack(exec, &stack);
 	if (!error)
-		arch_user_start(thread_current(), exec->base + exec->image.entry, stack);
+		arch_user_start(thread_current(), entry, stack);
 	return error;
 }
 
@@ -313,6 +369,8 @@ replace_program(struct exec *exec)
 {
 	int error = read_image(exec->file, &exec->image);
 
+	if (!error && exec->image.interpreter_size)
+		error = find_interpreter(exec);
 	if (error)
 		return error;
 	exec->space = space_create();
@@ -349,6 +407,8 @@ exec_program(const char *path, struct exec_args *args)
 		error = replace_program(exec);
 		if (exec->file)
 			file_put(exec->file);
+		if (exec->interpreter_file)
+			file_put(exec->interpreter_file);
 	}
 	kfree(exec);
 	return error;

@@ -12,6 +12,9 @@ struct exec {
 	struct exec_args *args;
 	struct file *file;
 	struct elf_image image;
+	struct file *interpreter_file; /* NULL: none */
+	struct elf_image interpreter;
+	uintptr_t interpreter_base;
 	struct address_space *space; /* the new one */
 	uintptr_t base;		     /* added to all addresses of the image */
 	uintptr_t heap, stack_top;

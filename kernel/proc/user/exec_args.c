@@ -19,8 +19,7 @@
 #define PLATFORM     "x86_64"
 #define RANDOM_BYTES 16
 
-/* ---- Buffers ----------------------------------------------------------------------------------
- */
+/* ---- Buffers ----------------------------------------------------------------------------- */
 
 /* Room for size more bytes. */
 static int
@@ -132,8 +131,7 @@ sys_execve(const uint64_t *arg)
 }
 SYSCALL(59, execve, 3, sys_execve);
 
-/* ---- The stack ----------------------------------------------------------------------------------
- */
+/* ---- The stack --------------------------------------------------------------------------- */
 
 struct stack {
 	uintptr_t sp; /* grows down */
@@ -219,7 +217,7 @@ push_aux_vector(struct stack *stack, const struct exec *exec, const struct strin
 	push_aux(stack, AT_UID, 0);
 	push_aux(stack, AT_ENTRY, exec->base + image->entry);
 	push_aux(stack, AT_FLAGS, 0);
-	push_aux(stack, AT_BASE, 0);
+	push_aux(stack, AT_BASE, exec->interpreter_base);
 	if (image->headers) {
 		push_aux(stack, AT_PHNUM, image->nr_headers);
 		push_aux(stack, AT_PHENT, sizeof(struct elf_program_header));

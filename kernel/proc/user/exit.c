@@ -26,7 +26,7 @@ static struct list_head records = LIST_INIT(records); /* (p) of signals, for the
 static bool reaper_busy;			      /* (p) */
 struct wait_queue first_process_ended = WAIT_QUEUE_INIT(first_process_ended);
 
-/* ---- Times ---------------------------------------------------------------------------------- */
+/* ---- Times ------------------------------------------------------------------------------- */
 
 /* Ticks say which part of the time was user mode; the sum is known exactly. */
 struct process_times
@@ -59,8 +59,7 @@ process_times_locked(struct process *process)
 	return times;
 }
 
-/* ---- Ending others ----------------------------------------------------------------------------
- */
+/* ---- Ending others ----------------------------------------------------------------------- */
 
 void
 process_end_locked(struct process *process, int code, int status)
@@ -120,7 +119,7 @@ vfork_release(struct process *process)
 	spin_unlock_irqrestore(&process_lock, flags);
 }
 
-/* ---- The reaper ----------------------------------------------------------------------------- */
+/* ---- The reaper -------------------------------------------------------------------------- */
 
 static void
 give_to_reaper_locked(struct user_thread *user)
@@ -199,8 +198,7 @@ reaper_init(void)
 }
 START_STEP(reaper, reaper_init, START_PROCESSES);
 
-/* ---- Ending oneself ---------------------------------------------------------------------------
- */
+/* ---- Ending oneself ---------------------------------------------------------------------- */
 
 /* Give up what only a living process needs. */
 static void

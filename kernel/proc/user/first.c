@@ -37,8 +37,7 @@ static struct {
 	struct wait_queue queue;
 } start = { .queue = WAIT_QUEUE_INIT(start.queue) };
 
-/* ---- In the new thread -------------------------------------------------------------------------
- */
+/* ---- In the new thread ------------------------------------------------------------------- */
 
 static int
 open_console(void)
@@ -100,11 +99,10 @@ first_main(void *arg)
 	arch_user_enter();
 }
 
-/* ---- In the kernel's thread
- * ------------------------------------------------------------------------ */
+/* ---- In the kernel's thread -------------------------------------------------------------- */
 
-static struct process *
-make_first(void)
+struct process *
+process_make_first(void (*entry)(void *))
 {
 	struct process *process = process_new(NULL);
 	struct user_thread *user;
@@ -116,9 +114,8 @@ make_first(void)
 	process->space = space_create();
 	process->files = fd_table_create();
 	process->fs = fs_context_create();
-	user = process->space && process->files && process->fs
-		   ? user_thread_new(process, first_main)
-		   : NULL;
+	user = process->space && process->files && process->fs ? user_thread_new(process, entry)
+							       : NULL;
 	if (!user) {
 		process_discard(process);
 		return NULL;
@@ -143,7 +140,7 @@ process_start_first(const char *path, const char *const *argv, const char *const
 	start.argv = argv;
 	start.envp = envp;
 	start.done = false;
-	if (!make_first())
+	if (!process_make_first(first_main))
 		return -ENOMEM;
 	flags = spin_lock_irqsave(&process_lock);
 	while (!start.done)

@@ -46,8 +46,7 @@ static spinlock_t futex_lock = SPINLOCK_INIT("futex", RANK_PROCESS);
 static struct list_head waiters = LIST_INIT(waiters); /* (l) futex_lock, in the order they came */
 static uint64_t nr_wakes;			      /* (l) */
 
-/* ---- Keys ---------------------------------------------------------------------------------------
- */
+/* ---- Keys -------------------------------------------------------------------------------- */
 
 struct search {
 	uintptr_t address;
@@ -90,8 +89,7 @@ same_key(const struct futex_key *a, const struct futex_key *b)
 	return a->what == b->what && a->where == b->where;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------
- */
+/* ---- Waiting ----------------------------------------------------------------------------- */
 
 static uint64_t
 read_wakes(void)
@@ -149,8 +147,7 @@ futex_wait(uintptr_t address, bool private, uint32_t expected, uint64_t until, u
 	return error == -ERESTARTSYS && until != WAIT_FOREVER ? -EINTR : error;
 }
 
-/* ---- Waking -------------------------------------------------------------------------------------
- */
+/* ---- Waking ------------------------------------------------------------------------------ */
 
 static void
 wake_locked(struct futex_waiter *waiter)
@@ -227,8 +224,7 @@ futex_requeue(const uint64_t *arg, bool private, bool compare)
 	return wake_and_move(&from, FUTEX_BITSET_ALL, (uint32_t)arg[2], &to, (uint32_t)arg[3]);
 }
 
-/* ---- The call -----------------------------------------------------------------------------------
- */
+/* ---- The call ---------------------------------------------------------------------------- */
 
 /* FUTEX_WAIT waits for a while, FUTEX_WAIT_BITSET until a time of one of two clocks. */
 static int
@@ -274,8 +270,7 @@ sys_futex(const uint64_t *arg)
 }
 SYSCALL(202, futex, 6, sys_futex);
 
-/* ---- Robust locks
- * --------------------------------------------------------------------------------- */
+/* ---- Robust locks ------------------------------------------------------------------------ */
 
 /*
  * A thread may die with locks. The C library keeps a list of those that are to be marked then:

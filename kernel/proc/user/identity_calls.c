@@ -47,8 +47,7 @@ sys_set_tid_address(const uint64_t *arg)
 }
 SYSCALL(218, set_tid_address, 1, sys_set_tid_address);
 
-/* ---- Groups and sessions
- * -------------------------------------------------------------------------- */
+/* ---- Groups and sessions ----------------------------------------------------------------- */
 
 /* The process of that id, or the running one for 0, or NULL. */
 static struct process *
@@ -168,8 +167,7 @@ sys_setsid(const uint64_t *arg)
 }
 SYSCALL(112, setsid, 0, sys_setsid);
 
-/* ---- Users: there is only root
- * --------------------------------------------------------------------- */
+/* ---- Users: there is only root ----------------------------------------------------------- */
 
 static int64_t
 sys_get_id(const uint64_t *arg)
@@ -240,8 +238,7 @@ sys_setgroups(const uint64_t *arg)
 }
 SYSCALL(116, setgroups, 2, sys_setgroups);
 
-/* ---- Names
- * -------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------- */
 
 #define UTS_LENGTH 65
 

@@ -42,7 +42,7 @@ static struct tree processes, threads; /* (p) by id */
 static int last_id;		       /* (p) */
 static bool ids_wrapped;	       /* (p) so a new one may be in use */
 
-/* ---- Finding ------------------------------------------------------------------------------ */
+/* ---- Finding ----------------------------------------------------------------------------- */
 
 static struct process *
 process_of(struct tree_node *node)
@@ -82,7 +82,7 @@ user_thread_find_locked(int tid)
 	return node ? container_of(node, struct user_thread, node) : NULL;
 }
 
-/* ---- Ids ---------------------------------------------------------------------------------- */
+/* ---- Ids --------------------------------------------------------------------------------- */
 
 static bool
 id_in_use_locked(int id)
@@ -111,7 +111,7 @@ new_id_locked(void)
 	return last_id;
 }
 
-/* ---- Making -------------------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------------------------ */
 
 static void
 set_default_limits(struct abi_rlimit *limit)
@@ -232,7 +232,7 @@ process_publish_first_locked(struct process *process, struct user_thread *user)
 	process_publish_locked(process, user);
 }
 
-/* ---- Removing ------------------------------------------------------------------------------ */
+/* ---- Removing ---------------------------------------------------------------------------- */
 
 static void
 free_user_thread(struct user_thread *user)
@@ -302,7 +302,7 @@ process_free(struct process *process)
 	process_discard(process);
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------- */
 
 void
 process_set_name(struct process *process, const char *path)

@@ -16,8 +16,7 @@
 
 #include "user.h"
 
-/* ---- Limits -------------------------------------------------------------------------------------
- */
+/* ---- Limits ------------------------------------------------------------------------------ */
 
 uint64_t
 process_limit(unsigned resource)
@@ -86,8 +85,7 @@ sys_setrlimit(const uint64_t *arg)
 }
 SYSCALL(160, setrlimit, 2, sys_setrlimit);
 
-/* ---- Usage
- * ---------------------------------------------------------------------------------------- */
+/* ---- Usage ------------------------------------------------------------------------------- */
 
 static struct abi_timeval
 to_timeval(uint64_t ns)
@@ -142,8 +140,7 @@ sys_getrusage(const uint64_t *arg)
 }
 SYSCALL(98, getrusage, 2, sys_getrusage);
 
-/* ---- The system
- * -------------------------------------------------------------------------------------- */
+/* ---- The system -------------------------------------------------------------------------- */
 
 struct abi_sysinfo {
 	int64_t uptime;
@@ -213,8 +210,7 @@ sys_getrandom(const uint64_t *arg)
 }
 SYSCALL(318, getrandom, 3, sys_getrandom);
 
-/* ---- The scheduler
- * ------------------------------------------------------------------------------------- */
+/* ---- The scheduler ----------------------------------------------------------------------- */
 
 static int64_t
 sys_sched_yield(const uint64_t *arg)
@@ -291,8 +287,7 @@ sys_sched_setaffinity(const uint64_t *arg)
 }
 SYSCALL(203, sched_setaffinity, 3, sys_sched_setaffinity);
 
-/* ---- Priorities
- * ------------------------------------------------------------------------------------------ */
+/* ---- Priorities -------------------------------------------------------------------------- */
 
 static bool
 is_meant_locked(const struct process *process, int which, int who)

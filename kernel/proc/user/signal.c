@@ -22,7 +22,7 @@
 
 #include "user.h"
 
-/* ---- Taking ---------------------------------------------------------------------------------- */
+/* ---- Taking ------------------------------------------------------------------------------ */
 
 /* The lowest signal of the set that waits, or 0. Its record goes into *info. */
 static int
@@ -127,8 +127,7 @@ signal_pending(void)
 	return __atomic_load_n(&thread_current()->interrupted, __ATOMIC_RELAXED);
 }
 
-/* ---- Delivering -------------------------------------------------------------------------------
- */
+/* ---- Delivering -------------------------------------------------------------------------- */
 
 /* A signal that has been taken, and what is to be done about it. */
 struct delivery {

@@ -7,8 +7,7 @@
 
 #define SET_SIZE 8 /* bytes of a set of signals, which programs have to pass */
 
-/* ---- Handlers ---------------------------------------------------------------------------------
- */
+/* ---- Handlers ---------------------------------------------------------------------------- */
 
 /* A signal that is ignored from now on is not kept, even if it is blocked. */
 static void
@@ -104,8 +103,7 @@ sys_sigaltstack(const uint64_t *arg)
 }
 SYSCALL(131, sigaltstack, 2, sys_sigaltstack);
 
-/* ---- Blocking ---------------------------------------------------------------------------------
- */
+/* ---- Blocking ---------------------------------------------------------------------------- */
 
 static int64_t
 sys_rt_sigprocmask(const uint64_t *arg)
@@ -151,8 +149,7 @@ sys_rt_sigpending(const uint64_t *arg)
 }
 SYSCALL(127, rt_sigpending, 2, sys_rt_sigpending);
 
-/* ---- Waiting -----------------------------------------------------------------------------------
- */
+/* ---- Waiting ----------------------------------------------------------------------------- */
 
 /* Sleep until a signal comes, or the time is up. The wait queue is one that nobody wakes. */
 static int

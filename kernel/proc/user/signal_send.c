@@ -28,7 +28,7 @@
 
 static KMEM_CACHE(record_cache, "signal record", sizeof(struct signal_record), 8, 0, NULL);
 
-/* ---- Records --------------------------------------------------------------------------------- */
+/* ---- Records ----------------------------------------------------------------------------- */
 
 struct signal_record *
 signal_record_alloc(int signal, int code)
@@ -83,8 +83,7 @@ signals_free(struct list_head *dropped)
 		signal_record_free(record);
 }
 
-/* ---- What becomes of it -----------------------------------------------------------------------
- */
+/* ---- What becomes of it ------------------------------------------------------------------ */
 
 enum signal_effect
 signal_effect_locked(const struct process *process, int signal)
@@ -195,8 +194,7 @@ done:
 		list_add_tail(&record->link, dropped);
 }
 
-/* ---- From the kernel ---------------------------------------------------------------------------
- */
+/* ---- From the kernel --------------------------------------------------------------------- */
 
 /* The first process gets only what it has a handler for, or the system would lose it. */
 static bool
@@ -290,8 +288,7 @@ signal_is_fatal(int signal)
 	return fatal;
 }
 
-/* ---- From programs ------------------------------------------------------------------------------
- */
+/* ---- From programs ----------------------------------------------------------------------- */
 
 /* One signal that a program sends, and to whom. */
 struct sending {

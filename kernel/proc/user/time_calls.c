@@ -17,8 +17,7 @@
 static uint64_t wall_at_boot; /* (c) ns since 1970 at which time_ns() was 0 */
 static struct wait_queue alarm_queue = WAIT_QUEUE_INIT(alarm_queue);
 
-/* ---- Conversions
- * --------------------------------------------------------------------------------- */
+/* ---- Conversions ------------------------------------------------------------------------- */
 
 static struct abi_timespec
 to_timespec(uint64_t ns)
@@ -82,8 +81,7 @@ read_deadline(uintptr_t from, int clock, uint64_t *until)
 	return 0;
 }
 
-/* ---- Clocks -------------------------------------------------------------------------------------
- */
+/* ---- Clocks ------------------------------------------------------------------------------ */
 
 uint64_t
 wall_clock_ns(void)
@@ -196,8 +194,7 @@ sys_times(const uint64_t *arg)
 }
 SYSCALL(100, times, 1, sys_times);
 
-/* ---- Sleeping
- * ------------------------------------------------------------------------------------- */
+/* ---- Sleeping ---------------------------------------------------------------------------- */
 
 /* Returns 0 when the time has come, or -ERESTARTSYS. */
 static int
@@ -260,8 +257,7 @@ sys_clock_nanosleep(const uint64_t *arg)
 }
 SYSCALL(230, clock_nanosleep, 4, sys_clock_nanosleep);
 
-/* ---- Alarms
- * ----------------------------------------------------------------------------------------- */
+/* ---- Alarms ------------------------------------------------------------------------------ */
 
 /* A period counts from when the alarm was due, as long as that is not all over again. */
 static uint64_t

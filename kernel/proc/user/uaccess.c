@@ -97,41 +97,42 @@ compare_exchange_user_u32(uintptr_t at, uint32_t *expected, uint32_t desired)
 	return 0;
 }
 
-/* ---- Transfers ------------------------------------------------------------------------ */
+/* ---- Transfers --------------------------------------------------------------------------- */
 
-static void
-step_on(struct transfer *transfer, size_t size)
+static int
+step_on(struct transfer *transfer, size_t size, size_t left_over)
 {
-	transfer->at += size;
-	transfer->left -= size;
+	transfer->at += size - left_over;
+	transfer->left -= size - left_over;
+	return left_over ? -EFAULT : 0;
 }
 
 int
 transfer_out(struct transfer *transfer, const void *from, size_t size)
 {
-	int error = 0;
+	size_t left_over = 0;
 
 	ASSERT_LE(size, transfer->left);
 	if (transfer->kernel)
 		memcpy((void *)transfer->at, from, size);
+	else if (in_user(transfer->at, size))
+		left_over = usercopy_bytes((void *)transfer->at, from, size);
 	else
-		error = copy_to_user(transfer->at, from, size);
-	if (!error)
-		step_on(transfer, size);
-	return error;
+		left_over = size;
+	return step_on(transfer, size, left_over);
 }
 
 int
 transfer_in(struct transfer *transfer, void *to, size_t size)
 {
-	int error = 0;
+	size_t left_over = 0;
 
 	ASSERT_LE(size, transfer->left);
 	if (transfer->kernel)
 		memcpy(to, (const void *)transfer->at, size);
+	else if (in_user(transfer->at, size))
+		left_over = usercopy_bytes(to, (const void *)transfer->at, size);
 	else
-		error = copy_from_user(to, transfer->at, size);
-	if (!error)
-		step_on(transfer, size);
-	return error;
+		left_over = size;
+	return step_on(transfer, size, left_over);
 }

@@ -119,7 +119,7 @@ thread_tid(const struct user_thread *user)
 	return (int)user->node.key;
 }
 
-/* ---- process.c: making, finding and removing ------------------------------------------------ */
+/* ---- process.c: making, finding and removing --------------------------------------------- */
 
 /* A process without threads, child of parent (or NULL), not yet to be found. NULL: no memory. */
 struct process *process_new(struct process *parent);
@@ -154,7 +154,7 @@ void process_free(struct process *process);
 /* The names of processes and threads. */
 void process_set_name(struct process *process, const char *path);
 
-/* ---- exit.c ------------------------------------------------------------------------------- */
+/* ---- exit.c ------------------------------------------------------------------------------ */
 
 /* Make all threads end but the running one, which goes on. -EINTR: it is to end itself. */
 int process_kill_other_threads(void) __must_check;
@@ -179,6 +179,12 @@ void usage_fill(struct abi_rusage *usage, struct process_times times);
 void tell_parent_locked(struct process *process, struct signal_record *record,
 			struct list_head *dropped);
 
+/*
+ * The first process, with nothing in its address space and no open files, whose thread runs
+ * entry() in the kernel. NULL: no memory.
+ */
+struct process *process_make_first(void (*entry)(void *));
+
 /* Wait for the end of the first process, kill all others, and free everything. */
 struct wait_status process_wait_first(void);
 
@@ -191,13 +197,12 @@ struct list_head *reaper_records_locked(void);
 /* Wait until everything that has ended has been freed: for tests. */
 void reaper_wait(void);
 
-/* ---- fork.c --------------------------------------------------------------------------------- */
+/* ---- fork.c ------------------------------------------------------------------------------ */
 
 /* Where a thread of a program begins, in the kernel. */
 void user_thread_main(void *arg);
 
-/* ---- exec.c -----------------------------------------------------------------------------------
- */
+/* ---- exec.c ------------------------------------------------------------------------------ */
 
 /* Strings that go to a new program: one after the other, each with its final 0. */
 struct exec_strings {
@@ -220,8 +225,7 @@ void exec_args_free(struct exec_args *args);
  */
 int exec_program(const char *path, struct exec_args *args) __must_check;
 
-/* ---- signal.c, signal_send.c --------------------------------------------------------------------
- */
+/* ---- signal.c, signal_send.c ------------------------------------------------------------- */
 
 void signals_init(struct signal_queue *queue);
 
@@ -274,9 +278,7 @@ void signals_exec(void);
 
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
-/* ---- futex.c, time.c
- * ------------------------------------------------------------------------------
- */
+/* ---- futex.c, time.c --------------------------------------------------------------------- */
 
 void futex_wake_address(uintptr_t address);
 void futex_exit(void); /* the running thread ends: locks that it holds are marked */

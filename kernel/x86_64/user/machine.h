@@ -20,7 +20,7 @@
 /* What a program may change in RFLAGS: the results of arithmetic, TF, DF and AC. */
 #define RFLAGS_USER (0x8d5ul | RFLAGS_TF | RFLAGS_DF | RFLAGS_AC)
 
-/* ---- syscall_entry.S, usercopy.S ---------------------------------------------------------- */
+/* ---- syscall_entry.S, usercopy.S --------------------------------------------------------- */
 
 void syscall_entry(void);
 extern uint8_t usercopy_smap;
@@ -28,19 +28,19 @@ extern uint8_t usercopy_smap;
 /* ../entry.S: go on in user mode with that frame. Interrupts are off. */
 void trap_to_user(void);
 
-/* ---- user_thread.c --------------------------------------------------------------------------- */
+/* ---- user_thread.c ----------------------------------------------------------------------- */
 
 /* The frame of the running thread, which is a program's. */
 struct trap_frame *user_frame(void);
 
-/* ---- user_trap.c -------------------------------------------------------------------------- */
+/* ---- user_trap.c ------------------------------------------------------------------------- */
 
 extern const struct user_traps x86_user_traps;
 
 /* See to everything that waits before the program goes on. Interrupts are off, and on return. */
 void user_leave(struct trap_frame *frame);
 
-/* ---- fpu.c ---------------------------------------------------------------------------------- */
+/* ---- fpu.c ------------------------------------------------------------------------------- */
 
 void fpu_init(void);	 /* what there is to save. Once */
 void fpu_init_cpu(void); /* turn it on. On each CPU, interrupts off */

@@ -101,7 +101,7 @@ arch_on_stack(uintptr_t start, size_t size)
 	return user_frame()->rsp - start < size;
 }
 
-/* ---- To the handler ------------------------------------------------------------------------ */
+/* ---- To the handler ---------------------------------------------------------------------- */
 
 /* Bytes that the vector registers take on the program's stack. */
 static size_t
@@ -210,8 +210,7 @@ arch_signal_call(const struct abi_sigaction *action, const struct abi_siginfo *i
 	return 0;
 }
 
-/* ---- And back ---------------------------------------------------------------------------------
- */
+/* ---- And back ---------------------------------------------------------------------------- */
 
 /* Does the frame hold all that XSAVE stores, in the format of this machine? */
 static bool

@@ -50,7 +50,7 @@ _Static_assert(USER_CS == USER_DS + 8 && KERNEL_DS == KERNEL_CS + 8, "SYSCALL an
 
 static DEFINE_PER_CPU(struct address_space *, active_space);
 
-/* ---- Switching ------------------------------------------------------------------------ */
+/* ---- Switching --------------------------------------------------------------------------- */
 
 /* Interrupts are off. */
 static void
@@ -111,7 +111,7 @@ arch_user_init(void)
 	sched_switch_hook = switch_user;
 }
 
-/* ---- Beginning -------------------------------------------------------------------------- */
+/* ---- Beginning --------------------------------------------------------------------------- */
 
 static struct trap_frame *
 frame_of(const struct thread *thread)
@@ -201,7 +201,7 @@ arch_user_enter(void)
 	__builtin_unreachable();
 }
 
-/* ---- FS and GS ---------------------------------------------------------------------------- */
+/* ---- FS and GS --------------------------------------------------------------------------- */
 
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002

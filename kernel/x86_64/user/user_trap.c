@@ -31,7 +31,7 @@ access_of(const struct trap_frame *frame)
 	return frame->error & PF_WRITE ? FAULT_WRITE : FAULT_READ;
 }
 
-/* ---- Page faults ------------------------------------------------------------------------ */
+/* ---- Page faults ------------------------------------------------------------------------- */
 
 static enum fault_result
 resolve(const struct trap_frame *frame, uintptr_t address)
@@ -199,7 +199,7 @@ exception(struct trap_frame *frame)
 	arch_irq_disable();
 }
 
-/* ---- Back ------------------------------------------------------------------------------- */
+/* ---- Back -------------------------------------------------------------------------------- */
 
 /*
  * IRET with a RIP that is not canonical would fault in the kernel. A program gets one by a jump

@@ -11,6 +11,7 @@
  *
  * Copies go by words of 8 bytes, and the fewer than 8 that are left by bytes. A string
  * instruction that faults has counted in RCX what it has not done, so what is left over is known.
+ * After a word that faults, bytes are tried: all that can be copied is.
  */
 	.text
 
@@ -51,6 +52,7 @@ usercopy_bytes:
 	may_fault .Lcopy_words_left
 	rep movsq
 	movl	%edx, %ecx
+.Lcopy_bytes:
 	may_fault .Lcopy_bytes_left
 	rep movsb
 .Lcopy_bytes_left:
@@ -58,9 +60,8 @@ usercopy_bytes:
 	movq	%rcx, %rax
 	ret
 .Lcopy_words_left:
-	close_door
-	leaq	(%rdx, %rcx, 8), %rax
-	ret
+	leaq	(%rdx, %rcx, 8), %rcx
+	jmp	.Lcopy_bytes
 	.size	usercopy_bytes, . - usercopy_bytes
 
 /*
@@ -78,6 +79,7 @@ usercopy_clear:
 	may_fault .Lclear_words_left
 	rep stosq
 	movl	%esi, %ecx
+.Lclear_bytes:
 	may_fault .Lclear_bytes_left
 	rep stosb
 .Lclear_bytes_left:
@@ -85,9 +87,8 @@ usercopy_clear:
 	movq	%rcx, %rax
 	ret
 .Lclear_words_left:
-	close_door
-	leaq	(%rsi, %rcx, 8), %rax
-	ret
+	leaq	(%rsi, %rcx, 8), %rcx
+	jmp	.Lclear_bytes
 	.size	usercopy_clear, . - usercopy_clear
 
 /*

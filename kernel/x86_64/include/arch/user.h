@@ -17,7 +17,7 @@ size_t usercopy_string(char *to, const char *from, size_t size);
 size_t usercopy_read_u32(uint32_t *value, const uint32_t *from);
 size_t usercopy_exchange_u32(uint32_t *at, uint32_t *expected, uint32_t desired);
 
-/* ---- Threads of programs: user_thread.c ----------------------------------------------------- */
+/* ---- Threads of programs: user_thread.c -------------------------------------------------- */
 
 struct thread;
 struct trap_frame; /* a program's registers, at the top of its thread's stack in the kernel */
@@ -54,7 +54,7 @@ _Noreturn void arch_user_enter(void);
 struct address_space;
 void arch_user_set_space(struct address_space *space);
 
-/* ---- Signals: signal_frame.c -------------------------------------------------------------- */
+/* ---- Signals: signal_frame.c ------------------------------------------------------------- */
 
 struct abi_sigaction;
 struct abi_siginfo;
