@@ -209,8 +209,7 @@ show_status(struct text *text, int pid)
 	show_status_memory(text, pid);
 	text_printf(text, "Threads:\t%u\n", info.nr_threads);
 	show_signals(text, &info);
-	text_printf(text, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t",
-		    (unsigned long)cpus);
+	text_printf(text, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)cpus);
 	show_cpu_list(text, cpus);
 	text_printf(text, "\n");
 	return 0;
