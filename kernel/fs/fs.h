@@ -330,6 +330,13 @@ file_writable(const struct file *file)
 	return (file->flags & O_ACCMODE) != O_RDONLY && !(file->flags & O_PATH);
 }
 
+/*
+ * Move size bytes, at most to->left, as far as the program's memory allows: a piece for each of its
+ * pages. Returns how many, or -EFAULT if not even one.
+ */
+int64_t transfer_out_part(struct transfer *to, const void *from, size_t size);
+int64_t transfer_in_part(struct transfer *from, void *to, size_t size);
+
 /* Read and write at the file's position (offset NULL), or at *offset. */
 int64_t file_read(struct file *file, struct transfer *to, const uint64_t *offset);
 int64_t file_write(struct file *file, struct transfer *from, const uint64_t *offset);
