@@ -55,18 +55,20 @@ static int64_t
 read_endless(struct transfer *to, void (*fill)(void *, size_t))
 {
 	uint8_t buffer[256];
-	size_t asked = to->left;
+	int64_t moved = 0, now;
 
 	while (to->left > 0) {
 		size_t bytes = MIN(to->left, sizeof(buffer));
 
 		fill(buffer, bytes);
-		if (transfer_out(to, buffer, bytes))
-			return to->left < asked ? (int64_t)(asked - to->left) : -EFAULT;
-		if ((asked - to->left) % MiB(1) == 0 && signal_pending())
+		now = transfer_out_part(to, buffer, bytes);
+		if (now < 0)
+			return moved > 0 ? moved : now;
+		moved += now;
+		if ((uint64_t)moved % MiB(1) == 0 && signal_pending())
 			break;
 	}
-	return (int64_t)(asked - to->left);
+	return moved;
 }
 
 static void

@@ -215,18 +215,17 @@ static int64_t
 copy_out(struct pipe *pipe, struct transfer *to)
 {
 	uint64_t head = __atomic_load_n(&pipe->head, __ATOMIC_ACQUIRE), tail = pipe->tail;
-	int error = 0;
-	int64_t moved = 0;
+	int64_t moved = 0, now = 1;
 
-	while (to->left > 0 && tail < head && !error) {
+	while (to->left > 0 && tail < head && now > 0) {
 		size_t start = tail % PAGE_SIZE;
 		size_t bytes = MIN(to->left, MIN(PAGE_SIZE - start, head - tail));
 		struct page *page = pipe->page[tail / PAGE_SIZE % NR_PAGES];
 
-		error = transfer_out(to, (char *)page_to_virt(page) + start, bytes);
-		if (!error) {
-			tail += bytes;
-			moved += (int64_t)bytes;
+		now = transfer_out_part(to, (char *)page_to_virt(page) + start, bytes);
+		if (now > 0) {
+			tail += (uint64_t)now;
+			moved += now;
 		}
 	}
 	if (moved > 0) {
@@ -235,7 +234,7 @@ copy_out(struct pipe *pipe, struct transfer *to)
 		__atomic_store_n(&pipe->tail, tail, __ATOMIC_RELEASE);
 		spin_unlock_irqrestore(&pipe->lock, flags);
 	}
-	return moved > 0 ? moved : error;
+	return moved > 0 ? moved : now < 0 ? now : 0;
 }
 
 static int64_t
