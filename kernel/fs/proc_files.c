@@ -17,7 +17,7 @@
 static int
 get_info(int pid, struct process_info *info)
 {
-	return process_info_next(pid, info) && info->pid == pid ? 0 : -ESRCH;
+	return process_info_of(pid, info) ? 0 : -ESRCH;
 }
 
 /* What its memory is; all zeroes once it has ended. */
@@ -200,12 +200,12 @@ show_status(struct text *text, int pid)
 	cpus = info.affinity & (UINT64_MAX >> (64 - nr_cpus));
 	text_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%c (%s)\n", info.name, umask_of(pid),
 		    info.state, state_name(info.state));
-	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", info.pid,
-		    info.pid, info.parent);
+	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+		    info.group_leader, info.pid, info.parent);
 	text_printf(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
 		    count_files(pid));
-	text_printf(text, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", info.pid, info.pid,
-		    info.group, info.session);
+	text_printf(text, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", info.group_leader,
+		    info.pid, info.group, info.session);
 	show_status_memory(text, pid);
 	text_printf(text, "Threads:\t%u\n", info.nr_threads);
 	show_signals(text, &info);
