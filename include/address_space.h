@@ -50,6 +50,7 @@ int space_map(struct address_space *space, uintptr_t *address, size_t length, un
 	      unsigned flags, struct memory_object *object, uint64_t offset, unsigned max_prot)
     __must_check;
 int space_unmap(struct address_space *space, uintptr_t start, size_t length);
+/* What lies before the first hole, or before what must not have these rights, gets them anyway. */
 int space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot);
 int space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_t new_length,
 		unsigned flags, uintptr_t new_hint, uintptr_t *result);
@@ -131,6 +132,12 @@ struct region_info {
 /* Call fn for each region in order of address, until it returns false. fn must not sleep long. */
 void space_each_region(struct address_space *space, bool (*fn)(const struct region_info *, void *),
 		       void *arg);
+
+/*
+ * The region that holds an address, without the numbers of pages, which is quick. Returns false
+ * if there is none. What object stands for is stable; the pointer is not to be followed.
+ */
+bool space_region_at(struct address_space *space, uintptr_t address, struct region_info *info);
 
 struct space_stats {
 	size_t mapped;	 /* pages of all regions */

@@ -269,19 +269,32 @@ space_unmap(struct address_space *space, uintptr_t start, size_t length)
 
 /* ---- Protecting -------------------------------------------------------------------------- */
 
-/* May [start, end), all of it mapped, have these rights? Is anything to be changed? */
+/*
+ * Up to where may [start, *end) have these rights? As Linux has it, what lies before the first
+ * hole, or the first region that must not have them, gets them all the same: *end is that place,
+ * and the result is what is to be said about it.
+ */
 static int
-may_protect(struct address_space *space, uintptr_t start, uintptr_t end, unsigned prot)
+may_protect(struct address_space *space, uintptr_t start, uintptr_t *end, unsigned prot)
 {
 	struct region *region = region_find(space, start);
+	uintptr_t at = start;
 
-	if (!regions_cover(space, start, end))
+	if (has_too_many_regions(space, 2)) {
+		*end = start;
 		return -ENOMEM;
-	for (; region && region_start(region) < end; region = region_next(region)) {
-		if (prot & ~region->max_prot)
-			return -EACCES;
 	}
-	return has_too_many_regions(space, 2) ? -ENOMEM : 0;
+	for (; at < *end && region && region_start(region) <= at; region = region_next(region)) {
+		if (prot & ~region->max_prot) {
+			*end = at;
+			return -EACCES;
+		}
+		at = region_end(region);
+	}
+	if (at >= *end)
+		return 0;
+	*end = at;
+	return -ENOMEM;
 }
 
 static void
@@ -309,6 +322,7 @@ space_protect(struct address_space *space, uintptr_t start, size_t length, unsig
 {
 	struct list_head dead = LIST_INIT(dead);
 	struct region_spares spares;
+	uintptr_t end;
 	int error;
 
 	if (!IS_ALIGNED(start, PAGE_SIZE) || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
@@ -321,9 +335,10 @@ space_protect(struct address_space *space, uintptr_t start, size_t length, unsig
 	if (error)
 		return error;
 	mutex_lock(&space->lock);
-	error = may_protect(space, start, start + length, prot);
-	if (!error)
-		protect_locked(space, start, start + length, prot, &spares, &dead);
+	end = start + length;
+	error = may_protect(space, start, &end, prot);
+	if (end > start)
+		protect_locked(space, start, end, prot, &spares, &dead);
 	mutex_unlock(&space->lock);
 	regions_release(&spares);
 	regions_bury(&dead);

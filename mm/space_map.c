@@ -117,7 +117,7 @@ highest_place(struct address_space *space, size_t length, uintptr_t low, uintptr
 bool
 find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t *start)
 {
-	uintptr_t wanted = MAX(ALIGN_UP(hint, PAGE_SIZE), USER_MIN);
+	uintptr_t wanted = MAX(ALIGN_DOWN(hint, PAGE_SIZE), USER_MIN);
 
 	assert_space_locked(space);
 	if (hint && hint < USER_END && length <= USER_END - USER_MIN &&

@@ -39,7 +39,7 @@ count_entry(struct region_info *info, mmu_entry_t entry)
 static struct region_info
 describe(const struct address_space *space, const struct region *region)
 {
-	struct region_info info = {
+	return (struct region_info){
 		.start = region_start(region),
 		.end = region_end(region),
 		.prot = region->prot,
@@ -50,18 +50,36 @@ describe(const struct address_space *space, const struct region *region)
 		.object = region->object,
 		.offset = region->object ? region->offset << PAGE_SHIFT : 0,
 	};
+}
+
+/* Count the pages of a region that has been described. */
+static void
+count_pages(const struct address_space *space, struct region_info *info)
+{
 	struct page_row row;
 
-	for (uintptr_t at = info.start; page_table_next_row(&space->table, at, info.end, &row);
+	for (uintptr_t at = info->start; page_table_next_row(&space->table, at, info->end, &row);
 	     at = page_row_end(&row)) {
 		for (unsigned i = 0; i < row.nr; i++) {
 			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 
 			if (entry)
-				count_entry(&info, entry);
+				count_entry(info, entry);
 		}
 	}
-	return info;
+}
+
+bool
+space_region_at(struct address_space *space, uintptr_t address, struct region_info *info)
+{
+	struct region *region;
+
+	mutex_lock(&space->lock);
+	region = region_find(space, address);
+	if (region)
+		*info = describe(space, region);
+	mutex_unlock(&space->lock);
+	return region != NULL;
 }
 
 void
@@ -75,6 +93,7 @@ space_each_region(struct address_space *space, bool (*fn)(const struct region_in
 	     region = region_next(region)) {
 		struct region_info info = describe(space, region);
 
+		count_pages(space, &info);
 		go_on = fn(&info, arg);
 	}
 	mutex_unlock(&space->lock);

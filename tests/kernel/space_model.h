@@ -304,11 +304,15 @@ do_protect(struct model *model, unsigned which)
 	choose_range(model, &first, &nr);
 	expected = model_covered(page, first, nr) ? 0 : -ENOMEM;
 	error = space_protect(model->space[which], window_address(first), nr * PAGE_SIZE, prot);
-	if (for_want_of_memory(model, error))
+	if (!expected && for_want_of_memory(model, error))
 		return;
 	if (error != expected)
 		MODEL_FAIL("protect: %d, not %d", error, expected);
-	for (unsigned i = first; !error && i < first + nr; i++)
+	/* As far as the first hole; unless there was no memory to do even that: ask. */
+	if (error && page[first].mapped && model->shortage &&
+	    region_find(model->space[which], window_address(first))->prot != prot)
+		return;
+	for (unsigned i = first; i < first + nr && page[i].mapped; i++)
 		page[i].prot = prot;
 }
 

@@ -48,39 +48,21 @@ static uint64_t nr_wakes;			      /* (l) */
 
 /* ---- Keys -------------------------------------------------------------------------------- */
 
-struct search {
-	uintptr_t address;
-	struct futex_key *key;
-	bool found;
-};
-
-static bool
-match_region(const struct region_info *region, void *arg)
-{
-	struct search *search = arg;
-
-	if (search->address >= region->end)
-		return true;
-	search->found = search->address >= region->start;
-	if (search->found && region->flags & MAP_SHARED && region->object)
-		*search->key =
-		    (struct futex_key){ region->object,
-					region->offset + search->address - region->start };
-	return false;
-}
-
 static int
 find_key(uintptr_t address, bool private, struct futex_key *key)
 {
-	struct search search = { .address = address, .key = key };
+	struct region_info region;
 
 	if (address % sizeof(uint32_t) || address >= USER_END)
 		return address >= USER_END ? -EFAULT : -EINVAL;
 	*key = (struct futex_key){ user_current()->space, address };
 	if (private)
 		return 0;
-	space_each_region(user_current()->space, match_region, &search);
-	return search.found ? 0 : -EFAULT;
+	if (!space_region_at(user_current()->space, address, &region))
+		return -EFAULT;
+	if (region.flags & MAP_SHARED && region.object)
+		*key = (struct futex_key){ region.object, region.offset + address - region.start };
+	return 0;
 }
 
 static bool
