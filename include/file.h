@@ -53,6 +53,9 @@ void object_path(struct memory_object *object, char *path, size_t size);
 /* For /proc/self/exe and the like. */
 void file_path(struct file *file, char *path, size_t size);
 
+/* The running process ends: if it leads a session, the session's terminal is nobody's now. */
+void terminal_leave(void);
+
 /* ---- A process's share -------------------------------------------------------------------- */
 
 struct fd_table *fd_table_create(void); /* empty, one reference; NULL: no memory */

@@ -45,4 +45,17 @@ uint64_t page_allocator_nr_faults(void);
 /* Recompute its state and compare. Returns the number of contradictions. */
 unsigned page_allocator_check(void) __must_check;
 
+/*
+ * Sources of figures: functions that fill in what a later layer knows of memory_stats_t.
+ * get_memory_stats() asks all that are declared.
+ */
+struct stats_source {
+	void (*fill)(memory_stats_t *stats); /* from a thread that may sleep */
+};
+
+#define MM_STATS_SOURCE(ident, fill_function)                                                      \
+	static const struct stats_source ident##_stats_source __section("mm_stats_sources") = {    \
+		fill_function                                                                      \
+	}
+
 #endif

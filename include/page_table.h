@@ -17,7 +17,7 @@ struct page_table {
 };
 
 /* The entries of pages side by side, as far as one table holds them. */
-struct page_run {
+struct page_row {
 	uintptr_t start;    /* address of the first page */
 	unsigned nr;	    /* pages */
 	mmu_entry_t *entry; /* of the first */
@@ -25,9 +25,9 @@ struct page_run {
 };
 
 static inline uintptr_t
-page_run_end(const struct page_run *run)
+page_row_end(const struct page_row *row)
 {
-	return run->start + run->nr * PAGE_SIZE;
+	return row->start + row->nr * PAGE_SIZE;
 }
 
 /* An empty one. Returns 0 or -ENOMEM. May sleep. */
@@ -37,36 +37,36 @@ int page_table_init(struct page_table *table) __must_check;
 void page_table_destroy(struct page_table *table);
 
 /*
- * The lowest run in [start, end) that has a table; whether its entries are 0 is another matter.
- * Returns false if there is none. Walk a range by going on at page_run_end().
+ * The lowest row in [start, end) that has a table; whether its entries are 0 is another matter.
+ * Returns false if there is none. Walk a range by going on at page_row_end().
  */
-bool page_table_next_run(const struct page_table *table, uintptr_t start, uintptr_t end,
-			 struct page_run *run);
+bool page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t end,
+			 struct page_row *row);
 
 /*
- * The run that begins at start, its tables made if need be. Returns 0 or -ENOMEM: then the caller
+ * The row that begins at start, its tables made if need be. Returns 0 or -ENOMEM: then the caller
  * prunes, as upper ones may have been made, which are empty. May sleep.
  */
-int page_table_make_run(struct page_table *table, uintptr_t start, uintptr_t end,
-			struct page_run *run) __must_check;
+int page_table_make_row(struct page_table *table, uintptr_t start, uintptr_t end,
+			struct page_row *row) __must_check;
 
 /* The entry of one page, 0 if there is none. */
 mmu_entry_t page_table_lookup(const struct page_table *table, uintptr_t address);
 
-/* Fill entry i of a run, which is 0. */
+/* Fill entry i of a row, which is 0. */
 static inline void
-page_run_set(struct page_run *run, unsigned i, mmu_entry_t entry)
+page_row_set(struct page_row *row, unsigned i, mmu_entry_t entry)
 {
-	arch_mmu_write(&run->entry[i], entry);
-	run->table->owner++;
+	arch_mmu_write(&row->entry[i], entry);
+	row->table->owner++;
 }
 
 /* Clear entry i, which is not 0; what it was. Its page stays in use until CPUs were flushed. */
 static inline mmu_entry_t
-page_run_clear(struct page_run *run, unsigned i)
+page_row_clear(struct page_row *row, unsigned i)
 {
-	run->table->owner--;
-	return arch_mmu_exchange(&run->entry[i], 0);
+	row->table->owner--;
+	return arch_mmu_exchange(&row->entry[i], 0);
 }
 
 /*

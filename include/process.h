@@ -35,6 +35,7 @@ struct process {
 
 /* The process of the running thread, or NULL for a thread of the kernel. */
 struct process *process_current(void);
+int process_current_thread(void); /* the number of the running thread of a program, or 0 */
 
 /* The time of day: ns since 1970. */
 uint64_t wall_clock_ns(void);
@@ -67,7 +68,8 @@ void system_node_name(char *name, size_t size);
 
 struct process_info {
 	int pid, parent, group, session, tty_group;
-	char state; /* R, S, Z, T as ps prints it */
+	int group_leader; /* the process that a thread is of; pid for a process */
+	char state;	  /* R, S, Z, T as ps prints it */
 	char name[16];
 	unsigned nr_threads;
 	uint64_t user_ns, system_ns; /* time spent running */
@@ -81,6 +83,14 @@ struct process_info {
 
 /* The process with the lowest id of at least pid. Returns false if there is none. */
 bool process_info_next(int pid, struct process_info *info);
+
+/* The process of that number, or for another of its threads what is the thread's own. */
+bool process_info_of(int id, struct process_info *info);
+
+/* The lowest number, of at least id, of a thread of the process, or -1. */
+int process_thread_next(int pid, int id);
+
+/* For the numbers of processes and of threads: */
 
 /* Its address space, files and arguments, for /proc: with references, NULL if it has ended. */
 struct address_space *process_space(int pid);

@@ -53,7 +53,7 @@ struct fault {
 	struct region *region;
 	uintptr_t page; /* address of the page */
 	enum fault_access access;
-	struct page_run run; /* its entry */
+	struct page_row row; /* its entry */
 };
 
 static mmu_entry_t
@@ -85,9 +85,9 @@ map_own(struct fault *fault, struct page *page, mmu_entry_t old)
 {
 	page_map_first(page);
 	if (!old) {
-		page_run_set(&fault->run, 0, make_entry(fault, page, 0));
+		page_row_set(&fault->row, 0, make_entry(fault, page, 0));
 	} else {
-		(void)arch_mmu_exchange(fault->run.entry, make_entry(fault, page, 0));
+		(void)arch_mmu_exchange(fault->row.entry, make_entry(fault, page, 0));
 		arch_mmu_flush(&fault->space->cpus, &fault->page, 1);
 	}
 	fault->space->nr_anonymous++;
@@ -99,7 +99,7 @@ map_own(struct fault *fault, struct page *page, mmu_entry_t old)
 static enum fault_result
 fault_zero(struct fault *fault)
 {
-	page_run_set(&fault->run, 0, make_entry(fault, zero_page, MMU_WRITE));
+	page_row_set(&fault->row, 0, make_entry(fault, zero_page, MMU_WRITE));
 	fault->space->stats.faults_zero++;
 	return FAULT_DONE;
 }
@@ -151,43 +151,43 @@ fault_file_copy(struct fault *fault)
 }
 
 /* The pages around the fault that may be mapped with it: within region, table and window. */
-static struct page_run
+static struct page_row
 around(const struct fault *fault)
 {
 	uintptr_t low = ALIGN_DOWN(fault->page, AROUND * PAGE_SIZE);
 	uintptr_t high = MIN(low + AROUND * PAGE_SIZE, region_end(fault->region));
-	struct page_run run = fault->run;
+	struct page_row row = fault->row;
 
 	low = MAX(low, region_start(fault->region));
-	run.entry -= (fault->page - low) >> PAGE_SHIFT;
-	run.start = low;
-	run.nr = (unsigned)((high - low) >> PAGE_SHIFT);
-	return run;
+	row.entry -= (fault->page - low) >> PAGE_SHIFT;
+	row.start = low;
+	row.nr = (unsigned)((high - low) >> PAGE_SHIFT);
+	return row;
 }
 
 /* Map a page whose reference becomes that of the entry. */
 static void
-map_object_page(struct fault *fault, struct page_run *run, unsigned i, struct page *page)
+map_object_page(struct fault *fault, struct page_row *row, unsigned i, struct page *page)
 {
 	page_map(page);
-	page_run_set(run, i,
+	page_row_set(row, i,
 		     make_entry(fault, page, region_is_private(fault->region) ? MMU_WRITE : 0));
 }
 
 /* Map those of pages whose places are empty, and let the others go. */
 static void
-map_around(struct fault *fault, struct page_run *run, struct page **pages)
+map_around(struct fault *fault, struct page_row *row, struct page **pages)
 {
 	size_t nr = 0;
 
-	for (unsigned i = 0; i < run->nr; i++) {
+	for (unsigned i = 0; i < row->nr; i++) {
 		if (!pages[i])
 			continue;
-		if (arch_mmu_read(&run->entry[i])) {
+		if (arch_mmu_read(&row->entry[i])) {
 			page_put(pages[i]);
 			continue;
 		}
-		map_object_page(fault, run, i, pages[i]);
+		map_object_page(fault, row, i, pages[i]);
 		nr++;
 	}
 	count_resident(fault->space, nr);
@@ -199,23 +199,23 @@ fault_file(struct fault *fault)
 {
 	struct memory_object *object = fault->region->object;
 	bool write = fault->access == FAULT_WRITE;
-	struct page_run run = write ? fault->run : around(fault);
-	unsigned at = (unsigned)((fault->page - run.start) >> PAGE_SHIFT);
+	struct page_row row = write ? fault->row : around(fault);
+	unsigned at = (unsigned)((fault->page - row.start) >> PAGE_SHIFT);
 	struct page *pages[AROUND];
 
-	object->ops->peek_pages(object, region_index(fault->region, run.start), run.nr, pages);
+	object->ops->peek_pages(object, region_index(fault->region, row.start), row.nr, pages);
 	if (!pages[at]) {
 		enum fault_result result = object_page(fault, write, &pages[at]);
 
 		if (result != FAULT_DONE) {
-			for (unsigned i = 0; i < run.nr; i++) {
+			for (unsigned i = 0; i < row.nr; i++) {
 				if (i != at && pages[i])
 					page_put(pages[i]);
 			}
 			return result;
 		}
 	}
-	map_around(fault, &run, pages);
+	map_around(fault, &row, pages);
 	fault->space->stats.faults_file++;
 	return FAULT_DONE;
 }
@@ -231,7 +231,7 @@ fault_copy(struct fault *fault, struct page *from)
 		return FAULT_NOMEM;
 	arch_copy_page(page_to_virt(page), page_to_virt(from));
 	page_map_first(page);
-	(void)arch_mmu_exchange(fault->run.entry, make_entry(fault, page, 0));
+	(void)arch_mmu_exchange(fault->row.entry, make_entry(fault, page, 0));
 	arch_mmu_flush(&fault->space->cpus, &fault->page, 1);
 	fault->space->nr_anonymous += !page_is_anonymous(from);
 	page_unmap(from);
@@ -245,8 +245,8 @@ upgrade(struct fault *fault, mmu_entry_t old)
 {
 	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
 
-	if (arch_mmu_is_dirty(arch_mmu_exchange(fault->run.entry, new)))
-		arch_mmu_mark_dirty(fault->run.entry);
+	if (arch_mmu_is_dirty(arch_mmu_exchange(fault->row.entry, new)))
+		arch_mmu_mark_dirty(fault->row.entry);
 	arch_mmu_forget(fault->page);
 }
 
@@ -315,12 +315,12 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	if (!is_allowed(region, access))
 		return FAULT_ACCERR;
 	fault.page = ALIGN_DOWN(address, PAGE_SIZE);
-	if (page_table_make_run(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.run) !=
+	if (page_table_make_row(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.row) !=
 	    0) {
 		prune_after(&fault);
 		return FAULT_NOMEM;
 	}
-	entry = arch_mmu_read(fault.run.entry);
+	entry = arch_mmu_read(fault.row.entry);
 	if (!entry) {
 		result = fault_missing(&fault);
 	} else if (access == FAULT_WRITE && !arch_mmu_is_writable(entry)) {

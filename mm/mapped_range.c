@@ -92,27 +92,27 @@ unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymou
 {
 	struct address_space *space = gather->space;
 	bool emptied = false;
-	struct page_run run;
+	struct page_row row;
 
 	assert_space_locked(space);
-	for (uintptr_t at = start; page_table_next_run(&space->table, at, end, &run);
-	     at = page_run_end(&run)) {
-		for (unsigned i = 0; i < run.nr; i++) {
-			mmu_entry_t entry = arch_mmu_read(&run.entry[i]);
+	for (uintptr_t at = start; page_table_next_row(&space->table, at, end, &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 			struct page *page = entry_page(entry);
 
 			if (!entry || (page_is_anonymous(page) && !anonymous_too))
 				continue;
-			(void)page_run_clear(&run, i);
+			(void)page_row_clear(&row, i);
 			if (page == zero_page) {
 				page = NULL;
 			} else {
 				space->nr_resident--;
 				space->nr_anonymous -= page_is_anonymous(page);
 			}
-			gather_add(gather, run.start + i * PAGE_SIZE, page);
+			gather_add(gather, row.start + i * PAGE_SIZE, page);
 		}
-		emptied |= run.table->owner == 0;
+		emptied |= row.table->owner == 0;
 	}
 	if (emptied)
 		prune_tables(gather, start, end);
@@ -120,39 +120,42 @@ unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymou
 
 /* ---- Rights ---------------------------------------------------------------------------- */
 
-/* What an entry that leads to page may grant in a region. */
-static unsigned
-rights_for(const struct region *region, struct page *page, mmu_entry_t entry)
+/*
+ * Change one entry to the given rights, or to less: what was write-protected may have been so
+ * because its page is shared, which only a fault finds out. Returns whether anything changed.
+ */
+static inline bool
+protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private)
 {
-	unsigned rights = prot_rights(region->prot);
+	mmu_entry_t new;
 
-	/* What was write-protected may have been so because the page is shared: a fault looks. */
-	if (region_is_private(region) && (!page_is_anonymous(page) || !arch_mmu_is_writable(entry)))
+	if (private && !arch_mmu_is_writable(old))
 		rights &= ~MMU_WRITE;
-	return rights;
+	new = arch_mmu_with_rights(old, rights);
+	if (new == old)
+		return false;
+	/* What the processor noted in between must not be lost. */
+	if (arch_mmu_is_dirty(arch_mmu_exchange(at, new)) && !arch_mmu_is_dirty(new))
+		arch_mmu_mark_dirty(at);
+	return true;
 }
 
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
-	struct page_run run;
+	unsigned rights = prot_rights(region->prot);
+	bool private = region_is_private(region);
+	struct page_row row;
 
 	assert_space_locked(gather->space);
 	for (uintptr_t at = region_start(region);
-	     page_table_next_run(&gather->space->table, at, region_end(region), &run);
-	     at = page_run_end(&run)) {
-		for (unsigned i = 0; i < run.nr; i++) {
-			mmu_entry_t old = arch_mmu_read(&run.entry[i]), new;
+	     page_table_next_row(&gather->space->table, at, region_end(region), &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			mmu_entry_t old = arch_mmu_read(&row.entry[i]);
 
-			if (!old)
-				continue;
-			new = arch_mmu_with_rights(old, rights_for(region, entry_page(old), old));
-			if (new == old)
-				continue;
-			/* What the processor noted in between must not be lost. */
-			if (arch_mmu_is_dirty(arch_mmu_exchange(&run.entry[i], new)))
-				arch_mmu_mark_dirty(&run.entry[i]);
-			gather_address(gather, run.start + i * PAGE_SIZE);
+			if (old && protect_entry(&row.entry[i], old, rights, private))
+				gather_address(gather, row.start + i * PAGE_SIZE);
 		}
 	}
 }
@@ -182,21 +185,21 @@ copy_entry(mmu_entry_t *from, mmu_entry_t entry, mmu_entry_t *to, bool *protecte
 	return true;
 }
 
-/* Copy a run whose counterpart in the child is child_run. Returns how many pages; zeroes apart. */
+/* Copy a row whose counterpart in the child is child_row. Returns how many pages; zeroes apart. */
 static size_t
-copy_run(struct page_run *run, struct page_run *child_run, bool *protected)
+copy_row(struct page_row *row, struct page_row *child_row, bool *protected)
 {
 	size_t nr = 0, nr_anonymous = 0;
 
-	for (unsigned i = 0; i < run->nr; i++) {
-		mmu_entry_t entry = arch_mmu_read(&run->entry[i]);
+	for (unsigned i = 0; i < row->nr; i++) {
+		mmu_entry_t entry = arch_mmu_read(&row->entry[i]);
 
-		if (!entry || !copy_entry(&run->entry[i], entry, &child_run->entry[i], protected))
+		if (!entry || !copy_entry(&row->entry[i], entry, &child_row->entry[i], protected))
 			continue;
 		nr++;
 		nr_anonymous += entry_page(entry) != zero_page;
 	}
-	child_run->table->owner += nr;
+	child_row->table->owner += nr;
 	return nr_anonymous;
 }
 
@@ -204,31 +207,31 @@ int
 copy_pages(struct gather *gather, const struct region *region, struct address_space *child)
 {
 	struct list_head unused = LIST_INIT(unused);
-	struct page_run run, child_run;
+	struct page_row row, child_row;
 
 	assert_space_locked(gather->space);
 	assert_space_locked(child);
 	for (uintptr_t at = region_start(region);
-	     page_table_next_run(&gather->space->table, at, region_end(region), &run);
-	     at = page_run_end(&run)) {
+	     page_table_next_row(&gather->space->table, at, region_end(region), &row);
+	     at = page_row_end(&row)) {
 		bool protected = false;
 		size_t nr;
 
-		if (run.table->owner == 0)
+		if (row.table->owner == 0)
 			continue;
-		if (page_table_make_run(&child->table, run.start, page_run_end(&run), &child_run) !=
+		if (page_table_make_row(&child->table, row.start, page_row_end(&row), &child_row) !=
 		    0)
 			return -ENOMEM;
-		nr = copy_run(&run, &child_run, &protected);
-		if (child_run.table->owner == 0) { /* nothing but pages of a file; no CPU saw it */
-			page_table_prune(&child->table, run.start, page_run_end(&run), &unused);
+		nr = copy_row(&row, &child_row, &protected);
+		if (child_row.table->owner == 0) { /* nothing but pages of a file; no CPU saw it */
+			page_table_prune(&child->table, row.start, page_row_end(&row), &unused);
 			page_table_free(&unused);
 		}
 		child->nr_resident += nr;
 		child->nr_anonymous += nr;
 		if (protected) {
 			gather->flush_all = true;
-			gather_address(gather, run.start);
+			gather_address(gather, row.start);
 		}
 	}
 	return 0;
@@ -239,14 +242,14 @@ copy_pages(struct gather *gather, const struct region *region, struct address_sp
 int
 prepare_move(struct address_space *space, uintptr_t start, uintptr_t end, uintptr_t to)
 {
-	struct page_run run, target;
+	struct page_row row, target;
 
-	for (uintptr_t at = start; page_table_next_run(&space->table, at, end, &run);
-	     at = page_run_end(&run)) {
-		uintptr_t first = to + (run.start - start), last = first + run.nr * PAGE_SIZE;
+	for (uintptr_t at = start; page_table_next_row(&space->table, at, end, &row);
+	     at = page_row_end(&row)) {
+		uintptr_t first = to + (row.start - start), last = first + row.nr * PAGE_SIZE;
 
-		for (; first < last; first = page_run_end(&target)) {
-			if (page_table_make_run(&space->table, first, last, &target) != 0)
+		for (; first < last; first = page_row_end(&target)) {
+			if (page_table_make_row(&space->table, first, last, &target) != 0)
 				return -ENOMEM;
 		}
 	}
@@ -257,20 +260,20 @@ void
 move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t to)
 {
 	struct page_table *table = &gather->space->table;
-	struct page_run run, target = { .nr = 0 };
+	struct page_row row, target = { .nr = 0 };
 
-	for (uintptr_t at = start; page_table_next_run(table, at, end, &run);
-	     at = page_run_end(&run)) {
-		for (unsigned i = 0; i < run.nr; i++) {
-			uintptr_t from = run.start + i * PAGE_SIZE, place = to + (from - start);
+	for (uintptr_t at = start; page_table_next_row(table, at, end, &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			uintptr_t from = row.start + i * PAGE_SIZE, place = to + (from - start);
 
-			if (!arch_mmu_read(&run.entry[i]))
+			if (!arch_mmu_read(&row.entry[i]))
 				continue;
-			if (place < target.start || place >= page_run_end(&target))
-				ASSERT(page_table_next_run(table, place, to + (end - start),
+			if (place < target.start || place >= page_row_end(&target))
+				ASSERT(page_table_next_row(table, place, to + (end - start),
 							   &target));
-			page_run_set(&target, (unsigned)((place - target.start) >> PAGE_SHIFT),
-				     page_run_clear(&run, i));
+			page_row_set(&target, (unsigned)((place - target.start) >> PAGE_SHIFT),
+				     page_row_clear(&row, i));
 			gather_address(gather, from);
 		}
 	}

@@ -18,9 +18,14 @@ mm_init(const struct memory_map *map)
 	slab_init();
 }
 
+/* Set by the linker. Weak: there may be none. */
+extern const struct stats_source __start_mm_stats_sources[] __attribute__((weak));
+extern const struct stats_source __stop_mm_stats_sources[] __attribute__((weak));
+
 void
 get_memory_stats(memory_stats_t *stats)
 {
+	const struct stats_source *source;
 	struct page_totals totals;
 
 	page_allocator_totals(&totals);
@@ -32,6 +37,8 @@ get_memory_stats(memory_stats_t *stats)
 	stats->failed_allocations = totals.failed;
 	stats->allocation_size_total = totals.allocated * PAGE_SIZE;
 	stats->allocation_size_peak = totals.peak * PAGE_SIZE;
+	for (source = __start_mm_stats_sources; source < __stop_mm_stats_sources; source++)
+		source->fill(stats);
 }
 
 /* Set by the linker. Weak: there may be none. */

@@ -14,11 +14,11 @@
  *	    root [....e....]    |         |         |       nr_tables counts the frames
  *	              `--> [....e....]    |         |
  *	                        `--> [....e....]    |
- *	                                  `--> [....e e e e ...]   <- a run: entries side by side
+ *	                                  `--> [....e e e e ...]   <- a row: entries side by side
  *	                                            |
  *	                                            `--> frame of the page
  *
- * Whoever works on a range asks for a run at a time: up to 512 entries for one walk from the root,
+ * Whoever works on a range asks for a row at a time: up to 512 entries for one walk from the root,
  * and where tables are missing the walk steps over all that they would span. With five levels
  * the same loops go one step further: the number of levels is the machine's.
  *
@@ -112,17 +112,17 @@ add_table(struct page_table *table, mmu_entry_t *entry, paddr_t above)
 
 /* Describe the entries from address on, up to end, in their table of level 0. */
 static void
-describe_run(struct page_run *run, paddr_t table, uintptr_t address, uintptr_t end)
+describe_row(struct page_row *row, paddr_t table, uintptr_t address, uintptr_t end)
 {
-	run->start = address;
-	run->nr = (unsigned)((MIN(end, entry_end(address, 1)) - address) >> PAGE_SHIFT);
-	run->entry = table_entries(table) + entry_index(address, 0);
-	run->table = table_page(table);
+	row->start = address;
+	row->nr = (unsigned)((MIN(end, entry_end(address, 1)) - address) >> PAGE_SHIFT);
+	row->entry = table_entries(table) + entry_index(address, 0);
+	row->table = table_page(table);
 }
 
 bool
-page_table_next_run(const struct page_table *table, uintptr_t start, uintptr_t end,
-		    struct page_run *run)
+page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t end,
+		    struct page_row *row)
 {
 	while (start < end) {
 		unsigned level = arch_mmu_levels - 1;
@@ -136,7 +136,7 @@ page_table_next_run(const struct page_table *table, uintptr_t start, uintptr_t e
 			at = arch_mmu_frame(entry);
 		}
 		if (level == 0) {
-			describe_run(run, at, start, end);
+			describe_row(row, at, start, end);
 			return true;
 		}
 		start = entry_end(start, level);
@@ -145,7 +145,7 @@ page_table_next_run(const struct page_table *table, uintptr_t start, uintptr_t e
 }
 
 int
-page_table_make_run(struct page_table *table, uintptr_t start, uintptr_t end, struct page_run *run)
+page_table_make_row(struct page_table *table, uintptr_t start, uintptr_t end, struct page_row *row)
 {
 	paddr_t at = table->root;
 
@@ -156,18 +156,18 @@ page_table_make_run(struct page_table *table, uintptr_t start, uintptr_t end, st
 			return -ENOMEM;
 		at = arch_mmu_frame(*entry);
 	}
-	describe_run(run, at, start, end);
+	describe_row(row, at, start, end);
 	return 0;
 }
 
 mmu_entry_t
 page_table_lookup(const struct page_table *table, uintptr_t address)
 {
-	struct page_run run;
+	struct page_row row;
 
-	if (!page_table_next_run(table, address, address + PAGE_SIZE, &run))
+	if (!page_table_next_row(table, address, address + PAGE_SIZE, &row))
 		return 0;
-	return arch_mmu_read(run.entry);
+	return arch_mmu_read(row.entry);
 }
 
 /* ---- Pruning ------------------------------------------------------------------------ */

@@ -6,6 +6,8 @@
  * space_check() walks regions and page tables and compares.
  */
 #include <checker.h>
+#include <page_allocator.h>
+#include <page_cache.h>
 #include <printk.h>
 
 #include "space_internal.h"
@@ -48,12 +50,12 @@ describe(const struct address_space *space, const struct region *region)
 		.object = region->object,
 		.offset = region->object ? region->offset << PAGE_SHIFT : 0,
 	};
-	struct page_run run;
+	struct page_row row;
 
-	for (uintptr_t at = info.start; page_table_next_run(&space->table, at, info.end, &run);
-	     at = page_run_end(&run)) {
-		for (unsigned i = 0; i < run.nr; i++) {
-			mmu_entry_t entry = arch_mmu_read(&run.entry[i]);
+	for (uintptr_t at = info.start; page_table_next_row(&space->table, at, info.end, &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 
 			if (entry)
 				count_entry(&info, entry);
@@ -166,6 +168,19 @@ space_get_totals(struct space_stats *sum)
 	mutex_unlock(&spaces_lock);
 }
 
+static void
+fill_memory_stats(memory_stats_t *stats)
+{
+	struct space_stats sum;
+
+	space_get_totals(&sum);
+	stats->page_faults_major = sum.faults_major;
+	stats->page_faults_minor = sum.faults_minor;
+	stats->page_faults_total = sum.faults_major + sum.faults_minor;
+	stats->cached_memory = page_cache_total() * PAGE_SIZE;
+}
+MM_STATS_SOURCE(spaces, fill_memory_stats);
+
 /* ---- Checking ---------------------------------------------------------------------------- */
 
 #define MAX_PRINTED 8
@@ -231,7 +246,7 @@ check_entry(struct space_census *census, const struct region *region, uintptr_t 
 static void
 check_region(struct space_census *census, struct address_space *space, const struct region *region)
 {
-	struct page_run run;
+	struct page_row row;
 
 	census->nr_mapped += region_pages(region);
 	census->nr_moved += region->home != region_start(region) >> PAGE_SHIFT;
@@ -246,13 +261,13 @@ check_region(struct space_census *census, struct address_space *space, const str
 		REPORT(census, "region %#lx grants too much\n",
 		       (unsigned long)region_start(region));
 	for (uintptr_t at = region_start(region);
-	     page_table_next_run(&space->table, at, region_end(region), &run);
-	     at = page_run_end(&run)) {
-		for (unsigned i = 0; i < run.nr; i++) {
-			mmu_entry_t entry = arch_mmu_read(&run.entry[i]);
+	     page_table_next_row(&space->table, at, region_end(region), &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 
 			if (entry)
-				check_entry(census, region, run.start + i * PAGE_SIZE, entry);
+				check_entry(census, region, row.start + i * PAGE_SIZE, entry);
 		}
 	}
 }

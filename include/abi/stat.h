@@ -3,6 +3,7 @@
 #ifndef IKOS_ABI_STAT_H
 #define IKOS_ABI_STAT_H
 
+#include <abi/resource.h>
 #include <types.h>
 
 #define S_IFMT	 0170000
@@ -23,11 +24,6 @@
 
 #define S_PERMISSIONS 07777
 #define S_ANY_EXECUTE 00111
-
-struct abi_timespec {
-	int64_t seconds;
-	int64_t nanoseconds;
-};
 
 struct abi_stat {
 	uint64_t dev;

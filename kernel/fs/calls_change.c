@@ -180,14 +180,14 @@ to_ns(int64_t seconds, int64_t nanoseconds)
 static int
 read_time(const struct abi_timespec *from, int64_t *to)
 {
-	if (from->nanoseconds == UTIME_NOW)
+	if (from->nsec == UTIME_NOW)
 		*to = TIME_NOW;
-	else if (from->nanoseconds == UTIME_OMIT)
+	else if (from->nsec == UTIME_OMIT)
 		*to = TIME_KEEP;
-	else if (from->nanoseconds < 0 || from->nanoseconds >= (int64_t)NSEC_PER_SEC)
+	else if (from->nsec < 0 || from->nsec >= (int64_t)NSEC_PER_SEC)
 		return -EINVAL;
 	else
-		*to = to_ns(from->seconds, from->nanoseconds);
+		*to = to_ns(from->sec, from->nsec);
 	return 0;
 }
 

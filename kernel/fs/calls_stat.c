@@ -78,7 +78,7 @@ sys_fstat(const uint64_t *arg)
 static struct abi_statx_time
 to_statx_time(struct abi_timespec time)
 {
-	return (struct abi_statx_time){ time.seconds, (uint32_t)time.nanoseconds, 0 };
+	return (struct abi_statx_time){ time.sec, (uint32_t)time.nsec, 0 };
 }
 
 static int64_t

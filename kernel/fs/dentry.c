@@ -29,20 +29,19 @@
 
 struct mutex names_lock = MUTEX_INIT(names_lock);
 struct dentry *root_dentry;
-uint64_t dentry_hash_mask = UINT64_MAX;
 
 static KMEM_CACHE(dentry_cache, "dentry", sizeof(struct dentry), 0, 0, NULL);
 
 /* FNV-1a (Fowler, Noll and Vo 1991), its bits mixed once more. */
 static uint64_t
-hash_name(const char *name, size_t size)
+hash_name(const struct directory *directory, const char *name, size_t size)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
 
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3ull;
 	hash ^= hash >> 32;
-	return hash & dentry_hash_mask;
+	return hash & directory->hash_mask;
 }
 
 /* ---- One name ------------------------------------------------------------------------------ */
@@ -120,7 +119,7 @@ dentry_find_locked(struct dentry *directory, const char *name, size_t size)
 	struct dentry *dentry;
 
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
-	dentry = chain_of(directory, hash_name(name, size));
+	dentry = chain_of(directory, hash_name(&directory->inode->directory, name, size));
 	for (; dentry; dentry = dentry->same_hash) {
 		if (dentry->size == size && memcmp(dentry->name, name, size) == 0)
 			return dentry_get(dentry);
@@ -136,7 +135,7 @@ dentry_link_locked(struct dentry *directory, struct dentry *dentry)
 
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
 	ASSERT(!dentry->linked && !dentry->parent);
-	dentry->by_name.key = hash_name(dentry->name, dentry->size);
+	dentry->by_name.key = hash_name(into, dentry->name, dentry->size);
 	dentry->by_place.key = into->next_place++;
 	dentry->same_hash = NULL;
 	chain = chain_of(directory, dentry->by_name.key);

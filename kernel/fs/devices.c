@@ -50,37 +50,36 @@ write_full(struct file *file, struct transfer *from, uint64_t *offset)
 	return from->left > 0 ? -ENOSPC : 0;
 }
 
-/* Fill what is asked for from fill(), a buffer at a time. */
+/* Give what is asked for, a buffer at a time, which fill() makes anew each time unless NULL. */
 static int64_t
-read_endless(struct transfer *to, void (*fill)(void *, size_t))
+read_endless(struct transfer *to, const uint8_t *buffer, size_t size,
+	     void (*fill)(void *to, size_t size))
 {
-	uint8_t buffer[256];
-	size_t asked = to->left;
+	int64_t moved = 0, now;
 
 	while (to->left > 0) {
-		size_t bytes = MIN(to->left, sizeof(buffer));
+		size_t bytes = MIN(to->left, size);
 
-		fill(buffer, bytes);
-		if (transfer_out(to, buffer, bytes))
-			return to->left < asked ? (int64_t)(asked - to->left) : -EFAULT;
-		if ((asked - to->left) % MiB(1) == 0 && signal_pending())
+		if (fill)
+			fill((void *)buffer, bytes);
+		now = transfer_out_part(to, buffer, bytes);
+		if (now < 0)
+			return moved > 0 ? moved : now;
+		moved += now;
+		if (signal_pending())
 			break;
 	}
-	return (int64_t)(asked - to->left);
-}
-
-static void
-fill_zeroes(void *to, size_t size)
-{
-	memset(to, 0, size);
+	return moved;
 }
 
 static int64_t
 read_zeroes(struct file *file, struct transfer *to, uint64_t offset)
 {
+	static const uint8_t zeroes[4 * PAGE_SIZE];
+
 	(void)file;
 	(void)offset;
-	return read_endless(to, fill_zeroes);
+	return read_endless(to, zeroes, sizeof(zeroes), NULL);
 }
 
 /* ---- random -------------------------------------------------------------------------------- */
@@ -112,9 +111,11 @@ random_bytes(void *to, size_t size)
 static int64_t
 read_random(struct file *file, struct transfer *to, uint64_t offset)
 {
+	uint8_t buffer[256];
+
 	(void)file;
 	(void)offset;
-	return read_endless(to, random_bytes);
+	return read_endless(to, buffer, sizeof(buffer), random_bytes);
 }
 
 /* ---- The table ----------------------------------------------------------------------------- */

@@ -134,6 +134,42 @@ end_at(struct file *file, bool moves, uint64_t position)
 	mutex_unlock(&file->position_lock);
 }
 
+static size_t
+piece_of(const struct transfer *transfer, size_t left)
+{
+	return MIN(left, PAGE_SIZE - transfer->at % PAGE_SIZE);
+}
+
+int64_t
+transfer_out_part(struct transfer *to, const void *from, size_t size)
+{
+	size_t moved = 0;
+
+	while (moved < size) {
+		size_t piece = piece_of(to, size - moved);
+
+		if (transfer_out(to, (const char *)from + moved, piece))
+			return moved > 0 ? (int64_t)moved : -EFAULT;
+		moved += piece;
+	}
+	return (int64_t)moved;
+}
+
+int64_t
+transfer_in_part(struct transfer *from, void *to, size_t size)
+{
+	size_t moved = 0;
+
+	while (moved < size) {
+		size_t piece = piece_of(from, size - moved);
+
+		if (transfer_in(from, (char *)to + moved, piece))
+			return moved > 0 ? (int64_t)moved : -EFAULT;
+		moved += piece;
+	}
+	return (int64_t)moved;
+}
+
 int64_t
 file_read(struct file *file, struct transfer *to, const uint64_t *offset)
 {

@@ -116,6 +116,7 @@ struct directory {
 	struct tree by_name;  /* (n) key: hash of the name; same hash: chained */
 	struct tree by_place; /* (n) key: place, in the order in which names came */
 	uint64_t next_place;  /* (n) */
+	uint64_t hash_mask;   /* (n) what counts of a hash: all, but in tests of collisions */
 };
 
 #define FIRST_PLACE   2		   /* 0: ".", 1: ".." */
@@ -187,7 +188,6 @@ struct dentry {
 };
 
 extern struct dentry *root_dentry; /* (c) */
-extern uint64_t dentry_hash_mask;  /* for tests: what is left of a hash */
 
 /* In no directory yet, one reference. Takes over the reference to inode, also when it fails. */
 struct dentry *dentry_create(const char *name, size_t size, struct inode *inode);
@@ -329,6 +329,13 @@ file_writable(const struct file *file)
 {
 	return (file->flags & O_ACCMODE) != O_RDONLY && !(file->flags & O_PATH);
 }
+
+/*
+ * Move size bytes, at most to->left, as far as the program's memory allows: a piece for each of its
+ * pages. Returns how many, or -EFAULT if not even one.
+ */
+int64_t transfer_out_part(struct transfer *to, const void *from, size_t size);
+int64_t transfer_in_part(struct transfer *from, void *to, size_t size);
 
 /* Read and write at the file's position (offset NULL), or at *offset. */
 int64_t file_read(struct file *file, struct transfer *to, const uint64_t *offset);

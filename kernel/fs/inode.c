@@ -54,6 +54,7 @@ inode_create(const struct inode_ops *ops, uint32_t mode)
 		tree_init(&inode->directory.by_name, NULL);
 		tree_init(&inode->directory.by_place, NULL);
 		inode->directory.next_place = FIRST_PLACE;
+		inode->directory.hash_mask = UINT64_MAX;
 		inode->links = 2;
 	}
 	return inode;
@@ -121,9 +122,9 @@ to_timespec(int64_t ns)
 {
 	struct abi_timespec time = { ns / (int64_t)NSEC_PER_SEC, ns % (int64_t)NSEC_PER_SEC };
 
-	if (time.nanoseconds < 0) {
-		time.seconds--;
-		time.nanoseconds += NSEC_PER_SEC;
+	if (time.nsec < 0) {
+		time.sec--;
+		time.nsec += NSEC_PER_SEC;
 	}
 	return time;
 }

@@ -43,6 +43,7 @@ struct pipe {
 	uint64_t tail, head;	      /* (l) filled: [tail, head) */
 	unsigned nr[2];		      /* (l) files open for reading, for writing */
 	uint64_t opened[2];	      /* (l) how many ever were */
+	unsigned nr_asleep[2];	      /* (l) threads that wait for bytes, for room */
 	struct mutex copying[2];
 	struct page *page[NR_PAGES]; /* WRITERS' copying lock; freed when nobody is left */
 };
@@ -192,6 +193,37 @@ fifo_close(struct file *file)
 	(void)leave(file->inode->pipe, file);
 }
 
+/* Wait for what the other side does. Returns 0 to look again, or an error. */
+static int
+sleep_locked(struct pipe *pipe, enum side side)
+{
+	int error;
+
+	assert_held(&pipe->lock);
+	pipe->nr_asleep[side]++;
+	error = wait_on_until(&pipe->waiters[side], &pipe->lock, WAIT_FOREVER);
+	pipe->nr_asleep[side]--;
+	return error;
+}
+
+/*
+ * Say how far a side has come, and wake the other, if it sleeps: most often it does not, and then
+ * the lock of all threads is not needed.
+ */
+static void
+advance(struct pipe *pipe, enum side side, uint64_t to)
+{
+	enum side other = side == READERS ? WRITERS : READERS;
+	irqflags_t flags = spin_lock_irqsave(&pipe->lock);
+	bool asleep = pipe->nr_asleep[other] > 0;
+
+	__atomic_store_n(side == READERS ? &pipe->tail : &pipe->head, to, __ATOMIC_RELEASE);
+	spin_unlock_irqrestore(&pipe->lock, flags);
+	if (asleep)
+		wake_all(&pipe->waiters[other]);
+	poll_wake();
+}
+
 /* ---- Reading ------------------------------------------------------------------------------- */
 
 /* Wait for bytes. Returns how many there are, 0 at the end, or an error. */
@@ -202,8 +234,7 @@ wait_for_bytes(struct pipe *pipe, bool wait)
 	int64_t result = 0;
 
 	while (result == 0 && pipe->head == pipe->tail && pipe->nr[WRITERS] > 0)
-		result = wait ? wait_on_until(&pipe->waiters[READERS], &pipe->lock, WAIT_FOREVER)
-			      : -EAGAIN;
+		result = wait ? sleep_locked(pipe, READERS) : -EAGAIN;
 	if (result == 0)
 		result = (int64_t)(pipe->head - pipe->tail);
 	spin_unlock_irqrestore(&pipe->lock, flags);
@@ -215,27 +246,22 @@ static int64_t
 copy_out(struct pipe *pipe, struct transfer *to)
 {
 	uint64_t head = __atomic_load_n(&pipe->head, __ATOMIC_ACQUIRE), tail = pipe->tail;
-	int error = 0;
-	int64_t moved = 0;
+	int64_t moved = 0, now = 1;
 
-	while (to->left > 0 && tail < head && !error) {
+	while (to->left > 0 && tail < head && now > 0) {
 		size_t start = tail % PAGE_SIZE;
 		size_t bytes = MIN(to->left, MIN(PAGE_SIZE - start, head - tail));
 		struct page *page = pipe->page[tail / PAGE_SIZE % NR_PAGES];
 
-		error = transfer_out(to, (char *)page_to_virt(page) + start, bytes);
-		if (!error) {
-			tail += bytes;
-			moved += (int64_t)bytes;
+		now = transfer_out_part(to, (char *)page_to_virt(page) + start, bytes);
+		if (now > 0) {
+			tail += (uint64_t)now;
+			moved += now;
 		}
 	}
-	if (moved > 0) {
-		irqflags_t flags = spin_lock_irqsave(&pipe->lock);
-
-		__atomic_store_n(&pipe->tail, tail, __ATOMIC_RELEASE);
-		spin_unlock_irqrestore(&pipe->lock, flags);
-	}
-	return moved > 0 ? moved : error;
+	if (moved > 0)
+		advance(pipe, READERS, tail);
+	return moved > 0 ? moved : now < 0 ? now : 0;
 }
 
 static int64_t
@@ -253,10 +279,6 @@ fifo_read(struct file *file, struct transfer *to, uint64_t offset)
 		mutex_lock(&pipe->copying[READERS]);
 		moved = copy_out(pipe, to);
 		mutex_unlock(&pipe->copying[READERS]);
-	}
-	if (moved > 0) {
-		wake_all(&pipe->waiters[WRITERS]);
-		poll_wake();
 	}
 	return moved;
 }
@@ -277,8 +299,7 @@ wait_for_room(struct pipe *pipe, size_t bytes, bool wait)
 	int error = 0;
 
 	while (!error && pipe->nr[READERS] > 0 && room_in(pipe) < bytes)
-		error = wait ? wait_on_until(&pipe->waiters[WRITERS], &pipe->lock, WAIT_FOREVER)
-			     : -EAGAIN;
+		error = wait ? sleep_locked(pipe, WRITERS) : -EAGAIN;
 	if (!error && pipe->nr[READERS] == 0)
 		error = -EPIPE;
 	spin_unlock_irqrestore(&pipe->lock, flags);
@@ -325,12 +346,8 @@ copy_in(struct pipe *pipe, struct transfer *from, size_t least)
 	}
 	if (error && least > 1)
 		return error;
-	if (moved > 0) {
-		irqflags_t flags = spin_lock_irqsave(&pipe->lock);
-
-		__atomic_store_n(&pipe->head, head, __ATOMIC_RELEASE);
-		spin_unlock_irqrestore(&pipe->lock, flags);
-	}
+	if (moved > 0)
+		advance(pipe, WRITERS, head);
 	return moved > 0 ? moved : error;
 }
 
@@ -352,8 +369,6 @@ fifo_write(struct file *file, struct transfer *from, uint64_t *offset)
 		if (moved < 0)
 			break;
 		total += moved;
-		wake_all(&pipe->waiters[READERS]);
-		poll_wake();
 	}
 	if (moved == -EPIPE && process_current())
 		signal_current(SIGPIPE, SI_USER, 0);

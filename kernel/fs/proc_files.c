@@ -17,7 +17,7 @@
 static int
 get_info(int pid, struct process_info *info)
 {
-	return process_info_next(pid, info) && info->pid == pid ? 0 : -ESRCH;
+	return process_info_of(pid, info) ? 0 : -ESRCH;
 }
 
 /* What its memory is; all zeroes once it has ended. */
@@ -193,22 +193,24 @@ show_status(struct text *text, int pid)
 {
 	struct process_info info;
 	int error = get_info(pid, &info);
+	uint64_t cpus;
 
 	if (error)
 		return error;
+	cpus = info.affinity & (UINT64_MAX >> (64 - nr_cpus));
 	text_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%c (%s)\n", info.name, umask_of(pid),
 		    info.state, state_name(info.state));
-	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", info.pid,
-		    info.pid, info.parent);
+	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+		    info.group_leader, info.pid, info.parent);
 	text_printf(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
 		    count_files(pid));
-	text_printf(text, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", info.pid, info.pid,
-		    info.group, info.session);
+	text_printf(text, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", info.group_leader,
+		    info.pid, info.group, info.session);
 	show_status_memory(text, pid);
 	text_printf(text, "Threads:\t%u\n", info.nr_threads);
 	show_signals(text, &info);
-	text_printf(text, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)info.affinity);
-	show_cpu_list(text, info.affinity);
+	text_printf(text, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)cpus);
+	show_cpu_list(text, cpus);
 	text_printf(text, "\n");
 	return 0;
 }
@@ -317,7 +319,7 @@ static int
 show_mounts(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n");
+	text_printf(text, "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\n");
 	return 0;
 }
 

@@ -5,13 +5,13 @@
  *	/proc/PID/	stat status maps ...	texts
  *			exe cwd root		links to what they say
  *			fd/N			a link to each open file
- *			task/PID/		the same as /proc/PID, without task
+ *			task/TID/		the same of each thread, without task
  *
  * Whether there is such a process is asked at each lookup, and again when a text is made: what has
  * been opened and whose process has ended says ESRCH. An inode's number is made of the process's
  * and of the place in the table, so that it is the same each time.
  *
- * The threads of a process have no directories of their own but the first.
+ * Threads are found as processes are, by their numbers, but only listed below task.
  */
 #include <printk.h>
 #include <process.h>
@@ -31,7 +31,7 @@ process_exists(int pid)
 {
 	struct process_info info;
 
-	return process_info_next(pid, &info) && info.pid == pid;
+	return process_info_of(pid, &info);
 }
 
 /* A number without leading zeroes, or -1. */
@@ -94,7 +94,8 @@ proc_read_thread_self(struct inode *inode, char *to, size_t size)
 	(void)inode;
 	if (!process)
 		return -ENOENT;
-	length = (size_t)ksnprintf(text, sizeof(text), "%d/task/%d", process->pid, process->pid);
+	length = (size_t)ksnprintf(text, sizeof(text), "%d/task/%d", process->pid,
+				   process_current_thread());
 	length = MIN(length, size);
 	memcpy(to, text, length);
 	return (int64_t)length;
@@ -379,27 +380,30 @@ list_process(struct dentry *directory, uint64_t place, list_fn *emit, void *arg)
 static int
 lookup_task(struct dentry *directory, const char *name, size_t size, struct dentry **found)
 {
-	int pid = pid_of(directory);
+	int pid = pid_of(directory), tid = parse_number(name, size);
 
-	if (parse_number(name, size) != pid || !process_exists(pid))
+	if (tid <= 0 || process_thread_next(pid, tid) != tid)
 		return -ENOENT;
 	return proc_dentry(directory, name, size,
 			   proc_inode(&process_ops, S_IFDIR | 0555, NULL,
-				      INODE_OF(pid, TASK_DIRECTORY)),
+				      INODE_OF(tid, TASK_DIRECTORY)),
 			   found);
 }
 
 static void
 list_tasks(struct dentry *directory, uint64_t place, list_fn *emit, void *arg)
 {
-	int pid = pid_of(directory);
+	int pid = pid_of(directory), tid = (int)(place - DYNAMIC_PLACE);
 	char name[16];
-	struct listed entry = { name, 0, INODE_OF(pid, TASK_DIRECTORY), S_IFDIR, place + 1 };
 
-	if (place > DYNAMIC_PLACE || !process_exists(pid))
-		return;
-	entry.size = (size_t)ksnprintf(name, sizeof(name), "%d", pid);
-	(void)emit(&entry, arg);
+	for (; (tid = process_thread_next(pid, tid)) > 0; tid++) {
+		struct listed entry = { name, 0, INODE_OF(tid, TASK_DIRECTORY), S_IFDIR,
+					DYNAMIC_PLACE + (unsigned)tid + 1 };
+
+		entry.size = (size_t)ksnprintf(name, sizeof(name), "%d", tid);
+		if (!emit(&entry, arg))
+			break;
+	}
 }
 
 /* ---- /proc itself -------------------------------------------------------------------------- */

@@ -190,7 +190,7 @@ static int
 show_filesystems(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "nodev\trootfs\nnodev\tproc\n");
+	text_printf(text, "nodev\ttmpfs\nnodev\tproc\n");
 	return 0;
 }
 

@@ -122,9 +122,7 @@ text_read(struct file *file, struct transfer *to, uint64_t offset)
 	if (moved == 0 && offset < text->size) {
 		size_t bytes = MIN(to->left, text->size - offset);
 
-		moved = transfer_out(to, text->buffer + offset, bytes);
-		if (moved == 0)
-			moved = (int64_t)bytes;
+		moved = transfer_out_part(to, text->buffer + offset, bytes);
 	}
 	mutex_unlock(&opened->lock);
 	return moved;

@@ -116,6 +116,7 @@ read_page(struct page_cache *cache, struct transfer *to, uint64_t offset)
 	uint64_t size = page_cache_size(cache);
 	size_t start = offset % PAGE_SIZE, bytes;
 	struct page *page;
+	int64_t moved;
 	int error;
 
 	if (offset >= size)
@@ -124,9 +125,9 @@ read_page(struct page_cache *cache, struct transfer *to, uint64_t offset)
 	if (error)
 		return error == -ENXIO ? 0 : error;
 	bytes = MIN(to->left, MIN(PAGE_SIZE - start, size - offset));
-	error = transfer_out(to, (char *)page_to_virt(page) + start, bytes);
+	moved = transfer_out_part(to, (char *)page_to_virt(page) + start, bytes);
 	page_put(page);
-	return error ? error : (int64_t)bytes;
+	return moved;
 }
 
 static int64_t
@@ -184,16 +185,17 @@ write_page(struct page_cache *cache, struct transfer *from, uint64_t offset)
 	size_t bytes = MIN(from->left, PAGE_SIZE - start);
 	struct page *page;
 	int error = get_room(cache, offset >> PAGE_SHIFT, &page);
+	int64_t moved;
 
 	if (error)
 		return error;
-	error = transfer_in(from, (char *)page_to_virt(page) + start, bytes);
-	if (error)
+	moved = transfer_in_part(from, (char *)page_to_virt(page) + start, bytes);
+	if (moved > 0)
+		page_cache_extend(cache, offset + (uint64_t)moved);
+	if (moved < (int64_t)bytes)
 		wipe_behind_end(cache, page, offset, bytes);
-	else
-		page_cache_extend(cache, offset + bytes);
 	page_put(page);
-	return error ? error : (int64_t)bytes;
+	return moved;
 }
 
 static int64_t

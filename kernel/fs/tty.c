@@ -196,8 +196,8 @@ tty_read(struct file *file, struct transfer *to, uint64_t offset)
 	if (result == 0)
 		result = (int64_t)ldisc_read(&tty->line, buffer, size);
 	spin_unlock_irqrestore(&tty->lock, flags);
-	if (result > 0 && transfer_out(to, buffer, (size_t)result))
-		result = -EFAULT;
+	if (result > 0)
+		result = transfer_out_part(to, buffer, (size_t)result);
 	kfree(buffer);
 	return result;
 }
@@ -234,11 +234,12 @@ print_piece(struct tty *tty, struct transfer *from)
 	char text[PIECE], out[2 * PIECE];
 	size_t size = MIN(from->left, PIECE), made;
 	struct transfer ahead = *from;
+	int64_t got = transfer_in_part(&ahead, text, size);
 	irqflags_t flags;
 
-	if (transfer_in(&ahead, text, size))
-		return -EFAULT;
-	size = whole_lines(text, size);
+	if (got < 0)
+		return got;
+	size = whole_lines(text, (size_t)got);
 	flags = spin_lock_irqsave(&tty->lock);
 	made = ldisc_process_output(&tty->line, text, size, out);
 	spin_unlock_irqrestore(&tty->lock, flags);

@@ -95,6 +95,12 @@ give_up(struct tty *tty)
 	return 0;
 }
 
+void
+terminal_leave(void)
+{
+	(void)give_up(&console_tty);
+}
+
 int
 tty_foreground_of(int session)
 {

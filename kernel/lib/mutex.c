@@ -61,7 +61,7 @@ mutex_unlock_slow(struct mutex *mutex)
 {
 	irqflags_t irq = spin_lock_irqsave(&mutex->lock);
 
-	DEBUG_ASSERT(mutex->state == MUTEX_CONTENDED && mutex->nr_waiting > 0 && !mutex->granted);
+	DEBUG_ASSERT(mutex_is_held(mutex) && mutex->nr_waiting > 0 && !mutex->granted);
 	mutex->nr_waiting--;
 	mutex->granted = true;
 	set_held_locked(mutex);

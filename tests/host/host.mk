@@ -25,13 +25,13 @@ host_here = $(filter-out $(LEFT_OUT),$(wildcard tests/host/$1))
 
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
 HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c \
-	tree.c range_tree.c)
+	tree.c range_tree.c mutex.c)
 HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
 HOST_TEST := $(HOST_BASE) tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
 	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c \
-		vm_host.c wait_host.c) \
+		vm_host.c wait_host.c $(notdir $(call host_here,space_mmu.c))) \
 	$(addprefix tests/host/bench/,main.c traces.c foreign.c ikos_pages.c \
 		$(if $(filter mm/slab_allocator.c,$(HOST_MM)),ikos_objects.c))
 FUZZ_TARGETS := $(filter-out fuzz_main,$(basename $(notdir $(call host_here,fuzz/fuzz_*.c))))

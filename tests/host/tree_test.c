@@ -357,6 +357,51 @@ model_gap(size_t size)
 	return UNITS;
 }
 
+/* The highest one in units [low, high), or UNITS. */
+static size_t
+model_highest_gap(size_t size, size_t low, size_t high)
+{
+	size_t run = 0;
+
+	for (size_t i = high; i-- > low;) {
+		run = taken[i] ? 0 : run + 1;
+		if (run == size)
+			return i;
+	}
+	return UNITS;
+}
+
+static void
+compare_highest_gap(struct prng *prng, size_t size)
+{
+	size_t low = prng_below(prng, 2) ? 0 : prng_below(prng, UNITS);
+	size_t high = prng_below(prng, 2) ? UNITS : prng_below(prng, UNITS + 1);
+	size_t expected = model_highest_gap(size, low, high);
+	uint64_t start = 0, before = ranges.tree.steps;
+	bool found = range_highest_gap(&ranges, size, AREA_BASE + low, AREA_BASE + high, &start);
+
+	CHECK(ranges.tree.steps - before <= 4 * (max_height(ranges.tree.nr) + 1));
+	CHECK_EQ(found, expected < UNITS);
+	if (found)
+		CHECK_EQ(start, AREA_BASE + expected);
+}
+
+/* The lowest range that ends behind an address. */
+static void
+compare_find_from(size_t i)
+{
+	struct range *from = range_find_from(&ranges, AREA_BASE + i);
+	size_t first = i;
+
+	while (first < UNITS && !taken[first])
+		first++;
+	CHECK_EQ(from != NULL, first < UNITS);
+	if (from) {
+		CHECK(from->node.key <= AREA_BASE + first && AREA_BASE + first < from->end);
+		CHECK(!range_prev(from) || range_prev(from)->end <= AREA_BASE + i);
+	}
+}
+
 static void
 compare_ranges(struct prng *prng)
 {
@@ -374,6 +419,8 @@ compare_ranges(struct prng *prng)
 	CHECK_EQ(at != NULL, taken[i]);
 	if (at)
 		CHECK(at->node.key <= AREA_BASE + i && AREA_BASE + i < at->end);
+	compare_highest_gap(prng, size);
+	compare_find_from(i);
 	CHECK_EQ(range_tree_check(&ranges), 0);
 }
 

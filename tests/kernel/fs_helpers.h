@@ -5,6 +5,7 @@
 
 #include <ktest.h>
 #include <page_allocator.h>
+#include <printk.h>
 #include <slab.h>
 #include <string.h>
 
@@ -150,10 +151,5 @@ walk_to(const char *path, unsigned flags)
 		dentry_put(found);
 	return error;
 }
-
-/* Objects in use of all caches, and frames that are neither free nor in slabs: for leaks. */
-struct fs_usage {
-	size_t frames, inodes, dentries, files;
-};
 
 #endif

@@ -43,10 +43,13 @@ struct model_file {
 
 struct model {
 	struct prng prng;
+	const uint8_t *input;		     /* choices come from there, if it is not NULL, */
+	size_t left;			     /* as long as it has bytes */
 	struct address_space *space[SPACES]; /* NULL: none */
 	struct model_page page[SPACES][WINDOW];
 	struct model_file file[FILES];
-	bool shortage; /* allocations may fail */
+	unsigned last_page, last_slot; /* touched last, and often again */
+	bool shortage;		       /* allocations may fail */
 	unsigned nr_failed;
 };
 
@@ -92,7 +95,15 @@ window_address(unsigned page)
 static inline unsigned
 below(struct model *model, unsigned limit)
 {
-	return (unsigned)prng_below(&model->prng, limit);
+	unsigned value = 0;
+
+	if (!model->input)
+		return (unsigned)prng_below(&model->prng, limit);
+	if (model->left > 0) {
+		value = *model->input++;
+		model->left--;
+	}
+	return value % limit;
 }
 
 /* A range of the window, most of them short. */
@@ -466,7 +477,9 @@ model_write(struct model *model, struct model_page *page, unsigned slot, uint8_t
 static void
 do_touch(struct model *model, unsigned which)
 {
-	unsigned at = below(model, WINDOW), slot = below(model, SLOTS);
+	bool again = below(model, 3) > 0;
+	unsigned at = again ? model->last_page : below(model, WINDOW);
+	unsigned slot = again ? model->last_slot : below(model, SLOTS);
 	struct model_page *page = &model->page[which][at];
 	uintptr_t address = window_address(at) + slot_offset(slot);
 	bool write = below(model, 2);
@@ -474,6 +487,9 @@ do_touch(struct model *model, unsigned which)
 	uint8_t value = (uint8_t)below(model, 256);
 	int got;
 
+	model->last_page = at;
+	model->last_slot = slot;
+	run_on(below(model, 2));
 	if (write) {
 		result = user_write(model->space[which], address, value);
 	} else {

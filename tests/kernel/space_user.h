@@ -11,6 +11,17 @@
 
 #include "../../mm/space_internal.h"
 
+/* How the processor finds an entry. The host's has a memory of its own: tests/host/space_mmu.h. */
+#ifdef SPACE_MMU_H
+#define translate(space, address)  host_mmu_translate(space, address)
+#define note_fault(space, address) host_mmu_fault(space, address)
+#define run_on(cpu)		   (host_mmu_cpu = (cpu))
+#else
+#define translate(space, address)  page_table_lookup(&(space)->table, address)
+#define note_fault(space, address) ((void)(space))
+#define run_on(cpu)		   ((void)(cpu))
+#endif
+
 #define RW (PROT_READ | PROT_WRITE)
 
 /* Does the entry allow it? */
@@ -30,13 +41,14 @@ user_byte(struct address_space *space, uintptr_t address, enum fault_access acce
 	  enum fault_result *result)
 {
 	for (unsigned tries = 0; tries < 3; tries++) {
-		mmu_entry_t entry = page_table_lookup(&space->table, address);
+		mmu_entry_t entry = translate(space, address);
 
 		if (entry_allows(entry, access)) {
 			*result = FAULT_DONE;
 			return (unsigned char *)phys_to_virt(arch_mmu_frame(entry)) +
 			       address % PAGE_SIZE;
 		}
+		note_fault(space, address);
 		*result = space_fault(space, address, access);
 		if (*result != FAULT_DONE)
 			return NULL;

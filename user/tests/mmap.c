@@ -196,7 +196,7 @@ CASE(what_cannot_be_mapped)
 	fails(mmap(NULL, PAGE, RW, MAP_PRIVATE, 999, 0), EBADF);
 	fails(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ends[0], 0), ENODEV);
 	fails(syscall(SYS_mmap, 1ul, PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL);
-	fails(syscall(SYS_mmap, 0x7ffffffff000ul, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
+	fails(syscall(SYS_mmap, 0xfffffffffff000ul, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
 	fails(syscall(SYS_mmap, 0xffff800000000000ul, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
 	fails(syscall(SYS_mmap, NULL, -PAGE, RW, ANON, -1, 0), ENOMEM);
 	fails(syscall(SYS_mmap, NULL, -1ul, RW, ANON, -1, 0), ENOMEM);

@@ -57,7 +57,7 @@ CASE(the_kernels_half)
 	struct fault fault = fault_of(READ, (char *)0xffffffff80000000ul);
 
 	is(fault.signal, SIGSEGV);
-	fault = fault_of(READ, (char *)0x0000900000000000ul); /* not canonical: no address */
+	fault = fault_of(READ, (char *)0x0123456789abcdeful); /* not canonical: no address */
 	is(fault.signal, SIGSEGV);
 	is(fault.code, SI_KERNEL);
 	is(fault.address, NULL);

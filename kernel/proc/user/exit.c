@@ -300,6 +300,7 @@ become_zombie(struct user_thread *me, int status)
 	irqflags_t flags;
 
 	vfork_release(process);
+	terminal_leave();
 	put_resources(process);
 	flags = spin_lock_irqsave(&process_lock);
 	if (!private->ending)

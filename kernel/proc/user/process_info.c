@@ -48,7 +48,7 @@ fill_locked(struct process *process, struct process_info *info)
 
 	assert_held(&process_lock);
 	memset(info, 0, sizeof(*info));
-	info->pid = process->pid;
+	info->pid = info->group_leader = process->pid;
 	info->parent = process->parent ? process->parent->pid : 0;
 	info->group = process->group;
 	info->session = process->session;
@@ -85,11 +85,78 @@ process_info_next(int pid, struct process_info *info)
 	return process != NULL;
 }
 
+/* What is a thread's own. */
+static void
+fill_thread_locked(struct user_thread *user, struct process_info *info)
+{
+	struct process_times times = thread_times(user->thread);
+	bool runs = user->thread->state == THREAD_RUNNING || user->thread->state == THREAD_READY;
+
+	assert_held(&process_lock);
+	info->pid = thread_tid(user);
+	if (info->state == 'R' || info->state == 'S')
+		info->state = runs ? 'R' : 'S';
+	info->user_ns = times.user_ns;
+	info->system_ns = times.system_ns;
+	info->cpu = user->thread->cpu;
+	info->affinity = user->thread->cpus;
+	info->signals_pending = user->pending.set;
+	info->signals_blocked = user->blocked;
+}
+
+bool
+process_info_of(int id, struct process_info *info)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(id);
+	struct user_thread *user = process ? NULL : user_thread_find_locked(id);
+
+	if (process || user)
+		fill_locked(process ? process : user->process, info);
+	if (user)
+		fill_thread_locked(user, info);
+	spin_unlock_irqrestore(&process_lock, flags);
+	return process || user;
+}
+
+int
+process_thread_next(int pid, int id)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	struct user_thread *user;
+	int next = -1;
+
+	if (process && process->state == PROCESS_ZOMBIE && id <= pid)
+		next = pid;
+	if (process) {
+		list_for_each_entry (user, &process->private->threads, link) {
+			int tid = thread_tid(user);
+
+			if (tid >= id && (next < 0 || tid < next))
+				next = tid;
+		}
+	}
+	spin_unlock_irqrestore(&process_lock, flags);
+	return next;
+}
+
+/* The process of that number, or that of the thread. */
+static struct process *
+find_any_locked(int id)
+{
+	struct process *process = process_find_locked(id);
+	struct user_thread *user = process ? NULL : user_thread_find_locked(id);
+
+	assert_held(&process_lock);
+	return user ? user->process : process;
+}
+
 struct address_space *
 process_space(int pid)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 	struct address_space *space = process && process->space ? space_get(process->space) : NULL;
 
 	spin_unlock_irqrestore(&process_lock, flags);
@@ -100,7 +167,7 @@ struct fd_table *
 process_files(int pid)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 	struct fd_table *files = process && process->files ? fd_table_get(process->files) : NULL;
 
 	spin_unlock_irqrestore(&process_lock, flags);
@@ -111,7 +178,7 @@ struct file *
 process_executable(int pid)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 	struct file *file =
 	    process && process->private->executable ? file_get(process->private->executable) : NULL;
 
@@ -124,7 +191,7 @@ process_arguments(int pid, uintptr_t *arg_start, uintptr_t *arg_end, uintptr_t *
 		  uintptr_t *env_end)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 
 	if (process) {
 		*arg_start = process->private->arg_start;
@@ -140,7 +207,7 @@ struct fs_context *
 process_context(int pid)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 	struct fs_context *fs = process && process->fs ? fs_context_get(process->fs) : NULL;
 
 	spin_unlock_irqrestore(&process_lock, flags);
@@ -151,7 +218,7 @@ bool
 process_get_limit(int pid, unsigned resource, uint64_t *soft, uint64_t *hard)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process *process = process_find_locked(pid);
+	struct process *process = find_any_locked(pid);
 
 	if (process) {
 		*soft = process->private->limit[resource].current;
@@ -159,4 +226,12 @@ process_get_limit(int pid, unsigned resource, uint64_t *soft, uint64_t *hard)
 	}
 	spin_unlock_irqrestore(&process_lock, flags);
 	return process != NULL;
+}
+
+int
+process_current_thread(void)
+{
+	struct user_thread *user = user_current();
+
+	return user ? thread_tid(user) : 0;
 }

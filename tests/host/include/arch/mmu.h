@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entries of page tables of a machine that never was: as in kernel/x86_64/include/arch/mmu.h,
+ * but the bits lie elsewhere, so that nobody can rely on where they are.
+ */
+#ifndef ARCH_MMU_H
+#define ARCH_MMU_H
+
+#include <string.h>
+#include <types.h>
+
+typedef uint64_t mmu_entry_t;
+
+#define MMU_LEVEL_BITS 9
+#define MMU_ENTRIES    (1u << MMU_LEVEL_BITS)
+#define MMU_MAX_LEVELS 5
+
+#define MMU_READ  1u
+#define MMU_WRITE 2u
+#define MMU_EXEC  4u
+
+#define HOST_ENTRY_VISIBLE  (1ul << 60)
+#define HOST_ENTRY_WRITE    (1ul << 61)
+#define HOST_ENTRY_EXEC	    (1ul << 62)
+#define HOST_ENTRY_HIDDEN   (1ul << 3)
+#define HOST_ENTRY_TABLE    (1ul << 4)
+#define HOST_ENTRY_ACCESSED (1ul << 2)
+#define HOST_ENTRY_DIRTY    (1ul << 1)
+#define HOST_ENTRY_FRAME    0x000ffffffffff000ul
+
+extern unsigned arch_mmu_levels; /* a test may change it while there is no space */
+
+static inline mmu_entry_t
+arch_mmu_page(paddr_t frame, unsigned rights)
+{
+	if (rights == 0)
+		return frame | HOST_ENTRY_HIDDEN;
+	return frame | HOST_ENTRY_VISIBLE | (rights & MMU_WRITE ? HOST_ENTRY_WRITE : 0) |
+	       (rights & MMU_EXEC ? HOST_ENTRY_EXEC : 0);
+}
+
+static inline mmu_entry_t
+arch_mmu_table(paddr_t table)
+{
+	return table | HOST_ENTRY_TABLE;
+}
+
+static inline paddr_t
+arch_mmu_frame(mmu_entry_t entry)
+{
+	return entry & HOST_ENTRY_FRAME;
+}
+
+static inline bool
+arch_mmu_is_visible(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_VISIBLE) != 0;
+}
+
+static inline bool
+arch_mmu_is_writable(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_WRITE) != 0;
+}
+
+static inline bool
+arch_mmu_is_executable(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_EXEC) != 0;
+}
+
+static inline bool
+arch_mmu_is_accessed(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_ACCESSED) != 0;
+}
+
+static inline bool
+arch_mmu_is_dirty(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_DIRTY) != 0;
+}
+
+static inline mmu_entry_t
+arch_mmu_with_rights(mmu_entry_t entry, unsigned rights)
+{
+	return arch_mmu_page(arch_mmu_frame(entry), rights) |
+	       (entry & (HOST_ENTRY_ACCESSED | HOST_ENTRY_DIRTY));
+}
+
+static inline mmu_entry_t
+arch_mmu_read_only(mmu_entry_t entry)
+{
+	return entry & ~HOST_ENTRY_WRITE;
+}
+
+static inline mmu_entry_t
+arch_mmu_read(const mmu_entry_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static inline void
+arch_mmu_write(mmu_entry_t *at, mmu_entry_t entry)
+{
+	__atomic_store_n(at, entry, __ATOMIC_RELEASE);
+}
+
+static inline mmu_entry_t
+arch_mmu_exchange(mmu_entry_t *at, mmu_entry_t entry)
+{
+	return __atomic_exchange_n(at, entry, __ATOMIC_ACQ_REL);
+}
+
+static inline mmu_entry_t
+arch_mmu_write_protect(mmu_entry_t *at)
+{
+	return __atomic_fetch_and(at, ~HOST_ENTRY_WRITE, __ATOMIC_ACQ_REL);
+}
+
+static inline void
+arch_mmu_mark_dirty(mmu_entry_t *at)
+{
+	__atomic_fetch_or(at, HOST_ENTRY_DIRTY, __ATOMIC_RELAXED);
+}
+
+static inline void
+arch_copy_page(void *to, const void *from)
+{
+	memcpy(to, from, PAGE_SIZE);
+}
+
+#endif

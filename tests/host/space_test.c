@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces on a made-up machine whose processor remembers translations until it is told
+ * not to: random operations against the model of tests/kernel/space_model.h, with four and with
+ * five levels of page tables, with memory and while it runs out.
+ */
+#include "host.h"
+#include "space_mmu.h"
+
+#include <page_allocator.h>
+#include <slab.h>
+
+#define MODEL_FAIL(...) host_fail(__FILE__, __LINE__, __VA_ARGS__)
+
+#include "../kernel/space_model.h"
+
+#define TRACES 12
+#define STEPS  4000
+
+static struct model model;
+
+static void
+run_steps(uint64_t seed, unsigned steps, unsigned fail_every)
+{
+	CHECK(model_begin(&model, seed));
+	for (unsigned i = 0; i < steps && !host_failed(); i++) {
+		if (fail_every && i % 16 == 0) {
+			model.shortage = i % 64 != 0;
+			page_allocator_set_faults(model.shortage ? fail_every : 0, seed + i);
+		}
+		model_step(&model);
+		if (i % 16 == 15)
+			model_compare(&model);
+	}
+	page_allocator_set_faults(0, 0);
+	model_end(&model);
+}
+
+/* Every frame comes back, but those of slabs that are kept. */
+static void
+run_traces(unsigned fail_every)
+{
+	for (unsigned i = 0; i < TRACES && !host_failed(); i++) {
+		size_t before;
+
+		(void)host_start_machine(MiB(32));
+		host_mmu_reset();
+		arch_mmu_levels = i % 2 ? 5 : 4;
+		space_init();
+		run_steps(host_seed + i, 200, 0);
+		(void)slab_reclaim(SIZE_MAX / 2);
+		before = page_allocator_nr_free();
+		run_steps(host_seed + i, STEPS, fail_every);
+		(void)slab_reclaim(SIZE_MAX / 2);
+		CHECK_EQ(page_allocator_nr_free(), before);
+		CHECK_EQ(mm_check(), 0);
+	}
+	arch_mmu_levels = 4;
+}
+
+static void
+traces(void)
+{
+	run_traces(0);
+}
+
+static void
+shortage(void)
+{
+	run_traces(3);
+	CHECK(model.nr_failed > 0);
+}
+
+HOST_SUITE(space, { "traces", traces }, { "shortage", shortage });
