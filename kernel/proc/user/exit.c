@@ -235,6 +235,7 @@ give_away_children_locked(struct process *process)
 		list_del(&child->sibling);
 		list_add_tail(&child->sibling, &first_process->private->children);
 		child->process.parent = first_process;
+		__atomic_store_n(&child->parent_pid, first_process->pid, __ATOMIC_RELAXED);
 	}
 	wake_all(&first_process->private->child_changed);
 }

@@ -29,13 +29,8 @@ SYSCALL(186, gettid, 0, sys_gettid);
 static int64_t
 sys_getppid(const uint64_t *arg)
 {
-	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	const struct process *parent = process_current()->parent;
-	int pid = parent ? parent->pid : 0;
-
 	(void)arg;
-	spin_unlock_irqrestore(&process_lock, flags);
-	return pid;
+	return __atomic_load_n(&process_current()->private->parent_pid, __ATOMIC_RELAXED);
 }
 SYSCALL(110, getppid, 0, sys_getppid);
 

@@ -218,6 +218,7 @@ process_publish_locked(struct process *process, struct user_thread *user)
 	private->node.key = user->node.key = (uint64_t)process->pid;
 	process->group = parent ? parent->group : process->pid;
 	process->session = parent ? parent->session : process->pid;
+	private->parent_pid = parent ? parent->pid : 0;
 	tree_insert(&processes, &private->node);
 	if (parent)
 		list_add_tail(&private->sibling, &parent->private->children);

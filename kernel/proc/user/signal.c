@@ -208,6 +208,18 @@ stop(struct user_thread *me, int signal)
 	signals_free(&dropped);
 }
 
+/* The stack cannot be used. A handler for just that would fail in the same way, for ever. */
+static void
+no_stack_for(struct user_thread *me, int signal)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	if (signal == SIGSEGV)
+		me->process->private->action[SIGSEGV - 1].handler = SIG_DFL;
+	spin_unlock_irqrestore(&process_lock, flags);
+	signal_current(SIGSEGV, SI_KERNEL, 0);
+}
+
 static void
 call_handler(struct user_thread *me, const struct delivery *delivery)
 {
@@ -221,7 +233,7 @@ call_handler(struct user_thread *me, const struct delivery *delivery)
 		to_restore = me->saved_blocked;
 	me->restore_blocked = false;
 	if (arch_signal_call(&delivery->action, &delivery->info, to_restore, &me->altstack)) {
-		signal_current(SIGSEGV, SI_KERNEL, 0); /* its stack is not usable */
+		no_stack_for(me, delivery->signal);
 		return;
 	}
 	blocked |= delivery->action.mask;

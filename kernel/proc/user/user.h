@@ -72,6 +72,7 @@ struct process_times {
 struct process_private {
 	struct process process;
 	struct tree_node node;		   /* (p) in the tree of processes; key: its id */
+	int parent_pid;			   /* (p) 0: none; read without the lock */
 	struct list_head children;	   /* (p) by sibling, also those that have ended */
 	struct list_head sibling;	   /* (p) */
 	struct list_head threads;	   /* (p) those that have not ended */
