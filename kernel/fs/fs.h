@@ -346,7 +346,7 @@ extern const struct file_ops path_ops; /* of O_PATH */
 
 /* ---- Descriptors: fd_table.c --------------------------------------------------------------- */
 
-#define MAX_FILES 1024 /* descriptors of a process: RLIMIT_NOFILE */
+#define MAX_FILES 4096 /* descriptors of a process, whatever RLIMIT_NOFILE says */
 
 struct file *fd_current(int fd); /* of the running process, with a reference, or NULL */
 int fd_close(struct fd_table *table, int fd);

@@ -56,8 +56,8 @@ make_name(const char *path, struct inode *inode)
 	if (!error && walk.found)
 		error = -EEXIST;
 	if (!error)
-		error = name_create_locked(walk.directory, walk.name, walk.size, inode,
-					   &walk.found);
+		error =
+		    name_create_locked(walk.directory, walk.name, walk.size, inode, &walk.found);
 	else
 		inode_put(inode);
 	mutex_unlock(&names_lock);
