@@ -128,6 +128,7 @@ counter_release(struct inode *inode)
 
 static const struct file_ops counter_ops = {
 	.name = "eventfd",
+	.endless = true,
 	.read = counter_read,
 	.write = counter_write,
 	.poll = counter_poll,

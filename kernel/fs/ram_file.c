@@ -271,10 +271,7 @@ ram_file_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep
 	int error = 0;
 
 	mutex_lock(&inode->lock);
-	/* Pages behind the end would be lost sight of: what is asked for has to be inside. */
-	if (keep_size)
-		end = MIN(end, ALIGN_UP(page_cache_size(cache), PAGE_SIZE) >> PAGE_SHIFT);
-	else if (offset + size > page_cache_size(cache))
+	if (!keep_size && offset + size > page_cache_size(cache))
 		page_cache_zero_tail(cache);
 	for (uint64_t index = first; index < end && !error; index++) {
 		struct page *page;
