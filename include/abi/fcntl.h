@@ -54,10 +54,11 @@ struct abi_flock {
 	int32_t pid;
 };
 
-#define LOCK_SH 1
-#define LOCK_EX 2
-#define LOCK_NB 4
-#define LOCK_UN 8
+#define LOCK_SH	  1
+#define LOCK_EX	  2
+#define LOCK_NB	  4
+#define LOCK_UN	  8
+#define LOCK_MAND 32
 
 #define SEEK_SET  0
 #define SEEK_CUR  1

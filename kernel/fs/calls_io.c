@@ -96,7 +96,7 @@ bad_address:
 	return -EFAULT;
 }
 
-/* Copy all pieces into one. */
+/* Copy all pieces into one. -EFAULT: not all can be read. */
 static int
 gather(const struct pieces *pieces, char *to)
 {
@@ -167,9 +167,11 @@ move_pieces(int fd, uintptr_t from, uint64_t nr, const uint64_t *offset, bool wr
 	if (moved == 0)
 		moved = read_pieces(&pieces, from, nr);
 	if (moved == 0) {
+		moved = -EFAULT;
 		if (writes && pieces.nr > 1 && pieces.total > 0 && pieces.total <= GATHER_MAX)
 			moved = write_gathered(file, &pieces, offset);
-		else
+		/* Up to the piece that cannot be read they are written one by one. */
+		if (moved == -EFAULT)
 			moved = move_each(file, &pieces, offset, writes);
 		kfree(pieces.piece);
 	}

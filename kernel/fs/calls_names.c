@@ -24,9 +24,12 @@ check_new_name_locked(struct walk *walk, bool directory)
 	return name_may_create_locked(walk->directory);
 }
 
-/* Give an inode a new name; its reference is taken over. NULL: there was no memory for it. */
+/*
+ * Give an inode a new name; its reference is taken over. NULL: there was no memory for it. again:
+ * it had one before, and must not have lost its last meanwhile.
+ */
 static int
-make_name(struct walk *walk, struct inode *inode)
+make_name(struct walk *walk, struct inode *inode, bool again)
 {
 	int error;
 
@@ -34,8 +37,8 @@ make_name(struct walk *walk, struct inode *inode)
 	error = walk_locked(walk, WALK_PARENT);
 	if (!error)
 		error = check_new_name_locked(walk, inode && S_ISDIR(inode->mode));
-	if (!error && inode && inode->links == 0 && !S_ISDIR(inode->mode) && inode->refs > 1)
-		error = -ENOENT; /* a link to what has been removed meanwhile */
+	if (!error && again && inode->links == 0 && !inode->linkable)
+		error = -ENOENT;
 	if (!error && !inode)
 		error = -ENOSPC;
 	if (!error)
@@ -57,7 +60,8 @@ make_node(int directory, uintptr_t path, uint32_t mode, uint64_t device)
 
 	if (error)
 		return error;
-	return make_name(&walk, ramfs_create((mode & (S_IFMT | S_PERMISSIONS)) & ~umask, device));
+	return make_name(&walk, ramfs_create((mode & (S_IFMT | S_PERMISSIONS)) & ~umask, device),
+			 false);
 }
 
 static int64_t
@@ -119,7 +123,8 @@ sys_symlinkat(const uint64_t *arg)
 	if (size > 0) {
 		int error = walk_begin_user(&walk, (int)arg[1], arg[2]);
 
-		size = error ? error : make_name(&walk, ramfs_create_link(target, (size_t)size));
+		size = error ? error
+			     : make_name(&walk, ramfs_create_link(target, (size_t)size), false);
 	}
 	kfree(target);
 	return size;
@@ -157,7 +162,7 @@ sys_linkat(const uint64_t *arg)
 		walk_end(&walk);
 		goto no_walk;
 	}
-	error = make_name(&walk, inode_get(old->inode));
+	error = make_name(&walk, inode_get(old->inode), true);
 no_walk:
 	dentry_put(old);
 	return error;

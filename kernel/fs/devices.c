@@ -46,8 +46,9 @@ static int64_t
 write_full(struct file *file, struct transfer *from, uint64_t *offset)
 {
 	(void)file;
+	(void)from;
 	(void)offset;
-	return from->left > 0 ? -ENOSPC : 0;
+	return -ENOSPC;
 }
 
 /* Give what is asked for, a buffer at a time, which fill() makes anew each time unless NULL. */
@@ -120,18 +121,24 @@ read_random(struct file *file, struct transfer *to, uint64_t offset)
 
 /* ---- The table ----------------------------------------------------------------------------- */
 
-static const struct file_ops null_ops = {
-	.name = "null", .seekable = true, .read = read_nothing, .write = write_anything
-};
-static const struct file_ops zero_ops = {
-	.name = "zero", .seekable = true, .read = read_zeroes, .write = write_anything
-};
+static const struct file_ops null_ops = { .name = "null",
+					  .seekable = true,
+					  .endless = true,
+					  .read = read_nothing,
+					  .write = write_anything };
+static const struct file_ops zero_ops = { .name = "zero",
+					  .seekable = true,
+					  .endless = true,
+					  .read = read_zeroes,
+					  .write = write_anything };
 static const struct file_ops full_ops = {
-	.name = "full", .seekable = true, .read = read_zeroes, .write = write_full
+	.name = "full", .seekable = true, .endless = true, .read = read_zeroes, .write = write_full
 };
-static const struct file_ops random_ops = {
-	.name = "random", .seekable = true, .read = read_random, .write = write_anything
-};
+static const struct file_ops random_ops = { .name = "random",
+					    .seekable = true,
+					    .endless = true,
+					    .read = read_random,
+					    .write = write_anything };
 
 static const struct device {
 	const char *name;

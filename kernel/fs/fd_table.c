@@ -9,6 +9,7 @@
  * LOCKING. The table's spin lock guards it all. Files are closed after it has been released, as
  * that may sleep, and memory is allocated before it is taken.
  */
+#include <abi/resource.h>
 #include <process.h>
 #include <slab.h>
 #include <string.h>
@@ -155,15 +156,22 @@ find_free_locked(struct fd_table *table, unsigned lowest)
 	return fd;
 }
 
+/* One more than the highest descriptor that the running process may have. */
+static unsigned
+limit(void)
+{
+	return (unsigned)MIN(process_limit(RLIMIT_NOFILE), (uint64_t)MAX_FILES);
+}
+
 int
 fd_install_from(struct fd_table *table, struct file *file, int lowest, bool close_on_exec)
 {
-	if (lowest < 0 || lowest >= MAX_FILES)
-		return -EINVAL;
+	if (lowest < 0 || (unsigned)lowest >= limit())
+		return lowest == 0 ? -EMFILE : -EINVAL;
 	for (;;) {
 		irqflags_t flags = spin_lock_irqsave(&table->lock);
 		unsigned fd = find_free_locked(table, (unsigned)lowest);
-		bool fits = fd < table->capacity;
+		bool fits = fd < table->capacity && fd < limit();
 
 		if (fits) {
 			table->slot[fd] = (struct fd_slot){ file, close_on_exec };
@@ -173,7 +181,7 @@ fd_install_from(struct fd_table *table, struct file *file, int lowest, bool clos
 		spin_unlock_irqrestore(&table->lock, flags);
 		if (fits)
 			return (int)fd;
-		if (fd >= MAX_FILES)
+		if (fd >= limit())
 			return -EMFILE;
 		if (grow(table, fd))
 			return -ENOMEM;
@@ -192,7 +200,7 @@ fd_replace(struct fd_table *table, struct file *file, int fd, bool close_on_exec
 	struct file *old;
 	irqflags_t flags;
 
-	if (fd < 0 || fd >= MAX_FILES)
+	if (fd < 0 || (unsigned)fd >= limit())
 		return -EBADF;
 	if ((unsigned)fd >= __atomic_load_n(&table->capacity, __ATOMIC_RELAXED) &&
 	    grow(table, (unsigned)fd))

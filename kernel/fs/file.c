@@ -273,6 +273,8 @@ file_seek(struct file *file, int64_t offset, int whence)
 
 	if (file->flags & O_PATH)
 		return -EBADF;
+	if (file->ops->endless)
+		return 0;
 	if (!file->ops->seekable)
 		return -ESPIPE;
 	mutex_lock(&file->position_lock);

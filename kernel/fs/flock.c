@@ -98,6 +98,8 @@ flock_set(struct file *file, int operation)
 	int kind = operation & ~LOCK_NB;
 	struct flock_state *state;
 
+	if (operation & LOCK_MAND)
+		return 0; /* mandatory locks, as if they had been granted: what Linux says now */
 	if (kind == LOCK_UN) {
 		flock_release(file);
 		return 0;

@@ -66,6 +66,7 @@ struct file_ops {
 	const char *name;
 	/* Has a position that read() and write() move. Without it: ESPIPE. */
 	bool seekable;
+	bool endless; /* lseek() works and does nothing: 0 */
 	/* May sleep; may set file->ops and file->private. NULL: always works */
 	int (*open)(struct file *file);
 	void (*close)(struct file *file);
@@ -136,6 +137,7 @@ struct inode {
 	int64_t accessed, modified, changed; /* (a) nanoseconds since 1970 */
 	struct mutex lock;
 	bool is_proc;		   /* (c) */
+	bool linkable;		   /* (n) may get its first name later: O_TMPFILE */
 	int writers;		   /* (a) files open for writing; < 0: files that are executed */
 	struct dentry *alias;	   /* alias_lock: a name by which it is known, or NULL */
 	struct flock_state *flock; /* flock_lock: NULL until somebody locks */
@@ -346,7 +348,7 @@ extern const struct file_ops path_ops; /* of O_PATH */
 
 /* ---- Descriptors: fd_table.c --------------------------------------------------------------- */
 
-#define MAX_FILES 1024 /* descriptors of a process: RLIMIT_NOFILE */
+#define MAX_FILES 4096 /* descriptors of a process, whatever RLIMIT_NOFILE says */
 
 struct file *fd_current(int fd); /* of the running process, with a reference, or NULL */
 int fd_close(struct fd_table *table, int fd);

@@ -6,6 +6,7 @@
  * O_EXCL never both make the file. What may wait comes after it: a pipe waits for its other end,
  * O_TRUNC for those who write.
  */
+#include <printk.h>
 #include <process.h>
 #include <string.h>
 
@@ -14,8 +15,11 @@
 int
 open_check_flags(unsigned flags)
 {
-	if ((flags & O_TMPFILE) == O_TMPFILE)
-		return -EOPNOTSUPP;
+	if (flags & O_TMPFILE & ~O_DIRECTORY)
+		return (flags & (O_TMPFILE | O_CREAT)) != O_TMPFILE ||
+			       (flags & O_ACCMODE) == O_RDONLY
+			   ? -EINVAL
+			   : 0;
 	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
 		return -EINVAL;
 	return 0;
@@ -30,10 +34,10 @@ check_existing(struct walk *walk, unsigned flags)
 
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
-	if (S_ISLNK(mode) && !(flags & O_PATH))
-		return -ELOOP; /* only O_NOFOLLOW comes this far with a link */
 	if ((flags & O_DIRECTORY) && !S_ISDIR(mode))
 		return -ENOTDIR;
+	if (S_ISLNK(mode) && !(flags & O_PATH))
+		return -ELOOP; /* only O_NOFOLLOW comes this far with a link */
 	if (walk->slash && !S_ISDIR(mode))
 		return -ENOTDIR;
 	if (S_ISDIR(mode) && !(flags & O_PATH) && (writes || (flags & O_CREAT)))
@@ -89,6 +93,32 @@ truncate_opened(struct inode *inode)
 	return error;
 }
 
+/* O_TMPFILE: a file in no directory. Without O_EXCL, linkat() may give it a name later. */
+static int
+open_nameless(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode,
+	      struct file **file)
+{
+	struct inode *inode;
+	char name[32];
+	int error;
+
+	mutex_lock(&names_lock);
+	error = walk_locked(walk, WALK_FOLLOW);
+	if (!error && !S_ISDIR(walk->found->inode->mode))
+		error = -ENOTDIR;
+	if (!error)
+		error = name_may_create_locked(walk->found);
+	mutex_unlock(&names_lock);
+	if (error)
+		return error;
+	inode = ramfs_create(S_IFREG | (mode & S_PERMISSIONS & ~fs->umask), 0);
+	if (!inode)
+		return -ENOSPC;
+	inode->linkable = !(flags & O_EXCL);
+	ksnprintf(name, sizeof(name), "/#%lu (deleted)", (unsigned long)inode->number);
+	return file_create_nameless(inode, name, flags & ~O_DIRECTORY, file);
+}
+
 int
 open_walk(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode,
 	  struct file **file)
@@ -96,6 +126,8 @@ open_walk(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mod
 	bool made;
 	int error;
 
+	if (flags & O_TMPFILE & ~O_DIRECTORY & ~O_PATH)
+		return open_nameless(walk, fs, flags, mode, file);
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	error = find_or_create(walk, fs, flags, mode, &made);

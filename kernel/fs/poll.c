@@ -313,6 +313,8 @@ select_until(uint64_t nr, const uint64_t *sets, uint64_t until)
 	if (!s)
 		return -ENOMEM;
 	s->nr = (unsigned)MIN(nr, (uint64_t)FD_SETSIZE);
+	if (files_current()) /* nobody has a descriptor behind the end of the table */
+		s->nr = MIN(s->nr, fd_table_capacity(files_current()));
 	result = move_sets(s, sets, false);
 	if (result == 0)
 		result = wait_for_any(ask_selected, s, until);

@@ -15,8 +15,11 @@
  * program no spin lock is held, and the copy may fault; a fault on a mapping of this same file
  * takes the space's lock and the page cache's, neither of which is held here.
  */
+#include <abi/resource.h>
+#include <abi/signal.h>
 #include <page_allocator.h>
 #include <page_cache.h>
+#include <process.h>
 #include <slab.h>
 #include <string.h>
 
@@ -198,20 +201,35 @@ write_page(struct page_cache *cache, struct transfer *from, uint64_t offset)
 	return moved;
 }
 
+/*
+ * Cut a write to what may be: files have a greatest size, and the process may have a limit.
+ * Returns 1, or -EFBIG if not even a byte may be written there.
+ */
+static int
+limit_size(struct transfer *from, uint64_t offset)
+{
+	uint64_t limit = MIN(MAX_FILE_SIZE, process_limit(RLIMIT_FSIZE));
+
+	if (from->left == 0 || offset < limit) {
+		from->left = MIN(from->left, limit - MIN(offset, limit));
+		return 1;
+	}
+	if (limit < MAX_FILE_SIZE)
+		signal_current(SIGXFSZ, SI_USER, 0);
+	return -EFBIG;
+}
+
 static int64_t
 regular_write(struct file *file, struct transfer *from, uint64_t *offset)
 {
 	struct inode *inode = file->inode;
 	struct page_cache *cache = &inode->file->cache;
-	int64_t moved = 0, now = 1;
+	int64_t moved = 0, now;
 
 	mutex_lock(&inode->lock);
 	if (file->flags & O_APPEND)
 		*offset = page_cache_size(cache);
-	if (from->left > 0 && *offset >= MAX_FILE_SIZE)
-		now = -EFBIG;
-	else
-		from->left = MIN(from->left, MAX_FILE_SIZE - *offset);
+	now = limit_size(from, *offset);
 	if (*offset > page_cache_size(cache))
 		page_cache_zero_tail(cache);
 	while (from->left > 0 && now > 0) {
@@ -253,10 +271,7 @@ ram_file_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep
 	int error = 0;
 
 	mutex_lock(&inode->lock);
-	/* Pages behind the end would be lost sight of: what is asked for has to be inside. */
-	if (keep_size)
-		end = MIN(end, ALIGN_UP(page_cache_size(cache), PAGE_SIZE) >> PAGE_SHIFT);
-	else if (offset + size > page_cache_size(cache))
+	if (!keep_size && offset + size > page_cache_size(cache))
 		page_cache_zero_tail(cache);
 	for (uint64_t index = first; index < end && !error; index++) {
 		struct page *page;

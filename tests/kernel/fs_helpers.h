@@ -39,16 +39,18 @@ read_bytes(struct file *file, void *to, size_t size)
 	return file_read(file, &transfer, NULL);
 }
 
-/* Make a directory, 0 or an error. */
+/* Give a new inode, whose reference goes, a name. NULL: there was no memory for it. */
 static inline int
-make_directory(const char *path)
+make_name(const char *path, struct inode *inode)
 {
 	struct walk walk;
-	struct inode *inode = ramfs_create(S_IFDIR | 0755, 0);
-	int error = walk_begin(&walk, kernel_context, path);
+	int error = inode ? walk_begin(&walk, kernel_context, path) : -ENOMEM;
 
-	if (error || !inode)
-		return error ? error : -ENOMEM;
+	if (error) {
+		if (inode)
+			inode_put(inode);
+		return error;
+	}
 	mutex_lock(&names_lock);
 	error = walk_locked(&walk, WALK_PARENT);
 	if (!error && walk.found)
@@ -64,23 +66,15 @@ make_directory(const char *path)
 }
 
 static inline int
+make_directory(const char *path)
+{
+	return make_name(path, ramfs_create(S_IFDIR | 0755, 0));
+}
+
+static inline int
 make_symlink(const char *target, const char *path)
 {
-	struct walk walk;
-	int error = walk_begin(&walk, kernel_context, path);
-
-	if (error)
-		return error;
-	mutex_lock(&names_lock);
-	error = walk_locked(&walk, WALK_PARENT);
-	if (!error && walk.found)
-		error = -EEXIST;
-	if (!error)
-		error = name_create_locked(walk.directory, walk.name, walk.size,
-					   ramfs_create_link(target, strlen(target)), &walk.found);
-	mutex_unlock(&names_lock);
-	walk_end(&walk);
-	return error;
+	return make_name(path, ramfs_create_link(target, strlen(target)));
 }
 
 static inline int

@@ -36,6 +36,8 @@ check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *m
 	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
 
 	*most = PROT_READ | PROT_WRITE | PROT_EXEC;
+	if (!opened)
+		return -EBADF; /* it only stands for a place: O_PATH */
 	if (!(opened & PROT_READ))
 		return -EACCES;
 	if (shared && !(opened & PROT_WRITE))
