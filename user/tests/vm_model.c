@@ -2,7 +2,7 @@
 /*
  * Random operations on memory, beside a model that does the same by hand.
  *
- *	vm_model [SEED [OPERATIONS]]
+ *	vm_model [SEED [OPERATIONS [verbose]]]
  *
  * The model knows for every page of an arena whether it is mapped, with which rights, and each
  * of its bytes. After every operation some pages are compared, now and then all of them, by
@@ -61,16 +61,18 @@ static uint64_t seed;
 static unsigned long operation;
 static char doing[128];
 static int depth; /* of processes */
+static bool verbose;
 
 static void
 say(const char *format, ...)
 {
 	va_list args;
 
-	snprintf(doing, sizeof(doing), "?");
 	va_start(args, format);
 	vsnprintf(doing, sizeof(doing), format, args);
 	va_end(args);
+	if (verbose)
+		fprintf(stderr, "%lu: %s\n", operation, doing);
 }
 
 static void
@@ -337,13 +339,16 @@ static void
 do_protect(void)
 {
 	struct run run = some_pages();
-	int prot = some_rights();
+	unsigned char *at = arena + run.first * PAGE;
+	int prot = some_rights(), nr = 0;
 
 	say("mprotect of pages %d+%d, rights %d", run.first, run.nr, prot);
-	check_result(mprotect(arena + run.first * PAGE, run.nr * PAGE, prot),
-		     has_hole(run) ? ENOMEM : 0);
-	for (int i = run.first; i < run.first + run.nr && pages[i].mapped; i++)
-		pages[i].prot = prot; /* as far as the first hole */
+	check_result(mprotect(at, run.nr * PAGE, prot), has_hole(run) ? ENOMEM : 0);
+	while (nr < run.nr && pages[run.first + nr].mapped)
+		pages[run.first + nr++].prot = prot;
+	/* Before a hole, the rights may have changed or not: make it so. */
+	if (nr < run.nr)
+		check_result(mprotect(at, nr * PAGE, prot), 0);
 }
 
 static void
@@ -529,6 +534,7 @@ main(int argc, char **argv)
 	unsigned long nr = argc > 2 ? strtoul(argv[2], NULL, 0) : 5000;
 
 	seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
+	verbose = argc > 3;
 	rng = random_of(seed);
 	set_up();
 	operate(nr);
