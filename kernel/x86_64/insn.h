@@ -12,12 +12,15 @@
 #define CR0_WP (1ul << 16)
 #define CR0_PG (1ul << 31)
 
-#define CR4_PAE	 (1ul << 5)
-#define CR4_MCE	 (1ul << 6)
-#define CR4_PGE	 (1ul << 7)
-#define CR4_UMIP (1ul << 11)
-#define CR4_SMEP (1ul << 20)
-#define CR4_SMAP (1ul << 21)
+#define CR4_PAE	       (1ul << 5)
+#define CR4_MCE	       (1ul << 6)
+#define CR4_PGE	       (1ul << 7)
+#define CR4_OSFXSR     (1ul << 9)
+#define CR4_OSXMMEXCPT (1ul << 10)
+#define CR4_UMIP       (1ul << 11)
+#define CR4_OSXSAVE    (1ul << 18)
+#define CR4_SMEP       (1ul << 20)
+#define CR4_SMAP       (1ul << 21)
 
 #define MSR_EFER    0xc0000080u
 #define MSR_GS_BASE 0xc0000101u

@@ -34,3 +34,19 @@ def test_no_locked_instruction(kernel: Path, function: str) -> None:
 def test_the_slow_path_has_some(kernel: Path) -> None:
     """So that the pattern above is known to match."""
     assert [line for line in instructions(kernel, "slab_alloc_object") if LOCKED.search(line)]
+
+
+VECTOR = re.compile(r"%[xyz]mm\d|%st\b|%mm\d")
+
+
+def test_the_kernel_leaves_vector_registers_to_programs(kernel: Path) -> None:
+    """No switch between threads of the kernel saves them."""
+    objects = [path for part in ("kernel", "mm") for path in kernel.parent.glob(f"{part}/**/*.o")]
+    assert len(objects) > 50
+    listing = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", *objects],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not [line for line in listing.splitlines() if VECTOR.search(line)]

@@ -28,10 +28,6 @@
 
 #define CPUID_XSAVE (1u << 26) /* leaf 1, ECX */
 
-#define CR4_OSFXSR     (1ul << 9)
-#define CR4_OSXMMEXCPT (1ul << 10)
-#define CR4_OSXSAVE    (1ul << 18)
-
 /* Parts that are saved: x87, SSE, AVX; AVX-512 if all its three parts are there. */
 #define XFEATURE_X87	1ul
 #define XFEATURE_SSE	2ul
