@@ -13,7 +13,9 @@
 
 struct page_table {
 	paddr_t root;
-	size_t nr_tables; /* frames that it takes, the root's included */
+	size_t nr_tables;    /* frames that it takes, the root's included */
+	paddr_t last;	     /* the table of level 0 that was made or asked for last; 0: none */
+	uintptr_t last_base; /* the first address of what that one spans */
 };
 
 /* The entries of pages side by side, as far as one table holds them. */

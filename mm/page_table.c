@@ -27,7 +27,8 @@
  * flushed; flushing any page makes a processor forget all tables. (Intel SDM vol. 3, 4.10.4.1)
  *
  * INVARIANTS, which page_table_check() recomputes: the owner field of a table's page is the number
- * of its entries that are not 0; nr_tables is the number of tables; only the root may be empty.
+ * of its entries that are not 0; nr_tables is the number of tables; only the root may be empty;
+ * last is a table of the tree.
  *
  * LOCKING. The lock of the address space. Entries are written atomically, as processors note use
  * in them meanwhile.
@@ -80,6 +81,7 @@ page_table_init(struct page_table *table)
 		return -ENOMEM;
 	table_page(table->root)->owner = 0;
 	table->nr_tables = 1;
+	table->last = 0;
 	return 0;
 }
 
@@ -147,8 +149,14 @@ page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t e
 int
 page_table_make_row(struct page_table *table, uintptr_t start, uintptr_t end, struct page_row *row)
 {
+	uintptr_t base = ALIGN_DOWN(start, 1ul << level_shift(1));
 	paddr_t at = table->root;
 
+	/* One fault is often followed by the next one nearby. */
+	if (table->last && table->last_base == base) {
+		describe_row(row, table->last, start, end);
+		return 0;
+	}
 	for (unsigned level = arch_mmu_levels - 1; level > 0; level--) {
 		mmu_entry_t *entry = &table_entries(at)[entry_index(start, level)];
 
@@ -156,6 +164,8 @@ page_table_make_row(struct page_table *table, uintptr_t start, uintptr_t end, st
 			return -ENOMEM;
 		at = arch_mmu_frame(*entry);
 	}
+	table->last = at;
+	table->last_base = base;
 	describe_row(row, at, start, end);
 	return 0;
 }
@@ -197,6 +207,7 @@ prune_below(struct page_table *table, paddr_t above, unsigned level, uintptr_t s
 void
 page_table_prune(struct page_table *table, uintptr_t start, uintptr_t end, struct list_head *freed)
 {
+	table->last = 0; /* it may be one of them */
 	prune_below(table, table->root, arch_mmu_levels - 1, start, end, freed);
 }
 
@@ -242,6 +253,17 @@ count_below(paddr_t table, unsigned level, unsigned nr_entries, struct table_cen
 	census->errors++;
 }
 
+/* The table of level 0 for an address, or 0. */
+static paddr_t
+find_table(const struct page_table *table, uintptr_t address)
+{
+	struct page_row row;
+
+	if (!page_table_next_row(table, address, address + PAGE_SIZE, &row))
+		return 0;
+	return page_to_pfn(row.table) << PAGE_SHIFT;
+}
+
 unsigned
 page_table_check(const struct page_table *table, size_t *nr_pages)
 {
@@ -251,6 +273,11 @@ page_table_check(const struct page_table *table, size_t *nr_pages)
 	if (census.nr_tables != table->nr_tables) {
 		kprintf("check: %lu page tables, not %lu\n", (unsigned long)census.nr_tables,
 			(unsigned long)table->nr_tables);
+		census.errors++;
+	}
+	if (table->last && find_table(table, table->last_base) != table->last) {
+		kprintf("check: the page table of %#lx is not the one that was used last\n",
+			(unsigned long)table->last_base);
 		census.errors++;
 	}
 	*nr_pages = census.nr_pages;
