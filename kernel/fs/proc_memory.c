@@ -222,15 +222,19 @@ show_zoneinfo(struct text *text, int pid)
 static void
 show_cache(struct text *text, struct kmem_cache *cache)
 {
+	char name[CACHE_NAME_SIZE];
 	struct slab_stats stats;
 	size_t slabs;
 
+	strlcpy(name, cache->name, sizeof(name));
+	for (char *blank = name; (blank = strchr(blank, ' ')) != NULL;)
+		*blank = '_'; /* who reads it expects one word */
 	slab_get_stats(cache, &stats);
 	slabs =
 	    stats.nr_slabs[SLAB_FULL] + stats.nr_slabs[SLAB_PARTIAL] + stats.nr_slabs[SLAB_EMPTY];
 	text_printf(text,
 		    "%-17s %6lu %6lu %6u %4u %4u : tunables %4u %4u %4u : slabdata %6lu %6lu %6u\n",
-		    cache->name, (unsigned long)stats.nr_in_use, (unsigned long)stats.nr_objects,
+		    name, (unsigned long)stats.nr_in_use, (unsigned long)stats.nr_objects,
 		    cache->size, cache->nr_objects, 1u << cache->order, cache->max_capacity,
 		    cache->max_capacity / 2, 0, (unsigned long)(slabs - stats.nr_slabs[SLAB_EMPTY]),
 		    (unsigned long)slabs, 0);
