@@ -23,15 +23,19 @@ page_tree_init(struct page_tree *tree)
 	*tree = (struct page_tree){ .root = NULL };
 }
 
-/* Nodes for insertions, allocated where one may sleep. All zero: none. */
+/*
+ * Nodes for insertions, allocated where one may sleep. All zero: none. The most that one takes:
+ * the tree has one level and is to have all, and then a path down to the new page.
+ */
 #define PAGE_TREE_LEVELS 11
+#define PAGE_TREE_SPARES (2 * (PAGE_TREE_LEVELS - 1))
 
 struct page_tree_spares {
-	struct page_tree_node *node[PAGE_TREE_LEVELS];
+	struct page_tree_node *node[PAGE_TREE_SPARES];
 	unsigned nr;
 };
 
-/* Have nr of them, at most PAGE_TREE_LEVELS. Returns 0 or -ENOMEM. May sleep. */
+/* Have nr of them, at most PAGE_TREE_SPARES. Returns 0 or -ENOMEM. May sleep. */
 int page_tree_reserve(struct page_tree_spares *spares, unsigned nr) __must_check;
 void page_tree_release(struct page_tree_spares *spares);
 

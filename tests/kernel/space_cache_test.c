@@ -69,6 +69,22 @@ KTEST(space_cache, sparse_pages)
 	expect_eq(t, page_cache_total(), total);
 }
 
+/* A low tree becomes the highest at once: nodes above its root, and a whole path beside it. */
+KTEST(space_cache, far_page_after_a_near_one)
+{
+	struct page *page;
+
+	page_cache_init(&cache, &cache_ops, NULL);
+	put_byte(t, 0, 'a');
+	put_byte(t, (1ul << 51) - 1, 'b');
+	expect_eq(t, page_cache_nr_pages(&cache), 2);
+	assert_eq(t, page_cache_get_page(&cache.object, 0, false, &page), 0);
+	expect_eq(t, *bytes(page), 'a');
+	page_put(page);
+	expect_eq(t, page_tree_check(&cache.pages), 0);
+	page_cache_drop(&cache);
+}
+
 KTEST(space_cache, cut_and_grow)
 {
 	struct page *page, *peeked[4];
