@@ -76,7 +76,7 @@ thread_new(const char *name, void (*entry)(void *), void *arg, size_t reserve)
 	thread = kmem_cache_alloc(&thread_cache, gfp);
 	if (!thread)
 		return NULL;
-	top = kstack_alloc(gfp);
+	top = reserve ? kstack_take(gfp) : kstack_alloc(gfp);
 	if (!top)
 		goto no_stack;
 	flags = spin_lock_irqsave(&sched_lock);
@@ -135,7 +135,10 @@ thread_join(struct thread *thread)
 		wait_locked(&thread->exit);
 	list_del(&thread->all);
 	spin_unlock_irqrestore(&sched_lock, flags);
-	kstack_free(thread->stack);
+	if (thread->user)
+		kstack_keep(thread->stack);
+	else
+		kstack_free(thread->stack);
 	kmem_cache_free(&thread_cache, thread);
 }
 

@@ -14,8 +14,11 @@
  * The page tables of the whole area are built at boot, so a stack needs four frames and
  * nothing else. A stack's frames need not be adjacent.
  *
- * Locking: kstack_lock guards the bitmap of slots. The entries of a slot belong to whoever
- * owns the slot.
+ * To free a stack, all CPUs are interrupted. Programs' threads come and go by the hundred, so a few
+ * of their stacks are kept as they are, for the next ones.
+ *
+ * Locking: kstack_lock guards the bitmap of slots and the stacks that are kept. The entries of a
+ * slot belong to whoever owns the slot.
  */
 #include <boot_allocator.h>
 #include <memory_advanced.h>
@@ -27,6 +30,7 @@
 #include "x86.h"
 
 #define NR_KSTACKS   1024
+#define NR_KEPT	     8
 #define KSTACK_PAGES (KSTACK_SIZE / PAGE_SIZE)
 #define KSTACK_SLOT  (PAGE_SIZE + KSTACK_SIZE)
 #define KSTACK_END   (KSTACK_BASE + NR_KSTACKS * KSTACK_SLOT)
@@ -44,6 +48,8 @@ static const char *const boot_stack_names[NR_BOOT_STACKS] = {
 
 static spinlock_t kstack_lock = SPINLOCK_INIT("kstack", RANK_MODULE);
 static uint64_t slots_used[NR_KSTACKS / 64]; /* (l) kstack_lock */
+static uintptr_t kept[NR_KEPT];		     /* (l) tops of stacks that nobody uses */
+static unsigned nr_kept;		     /* (l) */
 
 void
 boot_cpu_stacks_init(void)
@@ -147,6 +153,29 @@ kstack_free(uintptr_t top)
 	for (unsigned i = 0; i < KSTACK_PAGES; i++)
 		__free_pages(frames[i], 0);
 	slot_give(slot);
+}
+
+uintptr_t
+kstack_take(gfp_t gfp)
+{
+	irqflags_t flags = spin_lock_irqsave(&kstack_lock);
+	uintptr_t top = nr_kept ? kept[--nr_kept] : 0;
+
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	return top ? top : kstack_alloc(gfp);
+}
+
+void
+kstack_keep(uintptr_t top)
+{
+	irqflags_t flags = spin_lock_irqsave(&kstack_lock);
+	bool keep = nr_kept < ARRAY_SIZE(kept);
+
+	if (keep)
+		kept[nr_kept++] = top;
+	spin_unlock_irqrestore(&kstack_lock, flags);
+	if (!keep)
+		kstack_free(top);
 }
 
 uintptr_t

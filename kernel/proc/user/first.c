@@ -8,6 +8,7 @@
  */
 #include <abi/fcntl.h>
 #include <cmdline.h>
+#include <power.h>
 #include <printk.h>
 #include <start.h>
 #include <string.h>
@@ -269,3 +270,36 @@ first_init(void)
 	run_first_program = run_first;
 }
 START_STEP(first, first_init, START_PROCESSES);
+
+/* ---- Switching off ----------------------------------------------------------------------------
+ */
+
+#define REBOOT_MAGIC1	 0xfee1deadu
+#define REBOOT_RESTART	 0x01234567u
+#define REBOOT_HALT	 0xcdef0123u
+#define REBOOT_POWER_OFF 0x4321fedcu
+
+static bool
+is_magic(uint64_t word)
+{
+	return word == 672274793 || word == 85072278 || word == 369367448 || word == 537993216;
+}
+
+static int64_t
+sys_reboot(const uint64_t *arg)
+{
+	if ((uint32_t)arg[0] != REBOOT_MAGIC1 || !is_magic((uint32_t)arg[1]))
+		return -EINVAL;
+	switch ((uint32_t)arg[2]) {
+	case REBOOT_RESTART:
+		kprintf("reboot: starting again\n");
+		power_reboot();
+	case REBOOT_HALT:
+	case REBOOT_POWER_OFF:
+		kprintf("reboot: switching off\n");
+		power_off(EXIT_PASS);
+	default:
+		return -EINVAL;
+	}
+}
+SYSCALL(169, reboot, 4, sys_reboot);

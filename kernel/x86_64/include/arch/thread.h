@@ -60,6 +60,10 @@ arch_thread_stack(uintptr_t top, void (*start)(void))
 uintptr_t kstack_alloc(gfp_t gfp);
 void kstack_free(uintptr_t top);
 
+/* The same for threads of programs: one that was kept, if there is one; and some are kept. */
+uintptr_t kstack_take(gfp_t gfp);
+void kstack_keep(uintptr_t top);
+
 /* The top of the stack that an address lies in. */
 uintptr_t kstack_top(uintptr_t sp);
 
