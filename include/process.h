@@ -61,7 +61,8 @@ bool signal_pending(void);
 void signal_set_blocked_for_wait(uint64_t blocked);
 void signal_restore_blocked(void);
 
-/* The machine's name, of uname(). */
+/* What uname() says: the release of a Linux whose programs can run, and the machine's name. */
+#define SYSTEM_RELEASE "6.1.0-ikos"
 void system_node_name(char *name, size_t size);
 
 /* ---- What /proc shows ---------------------------------------------------------------------- */

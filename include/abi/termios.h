@@ -26,6 +26,11 @@
 #define FIONCLEX   0x5450
 #define FIOCLEX	   0x5451
 
+#define TCOOFF 0
+#define TCOON  1
+#define TCIOFF 2
+#define TCION  3
+
 #define TCIFLUSH  0
 #define TCOFLUSH  1
 #define TCIOFLUSH 2

@@ -267,7 +267,7 @@ fd_close(struct fd_table *table, int fd)
 void
 fd_close_range(struct fd_table *table, unsigned first, unsigned last, bool only_mark)
 {
-	for (unsigned fd = first; fd <= last && fd < MAX_FILES; fd++) {
+	for (unsigned fd = first; fd <= last && fd < fd_table_capacity(table); fd++) {
 		irqflags_t flags = spin_lock_irqsave(&table->lock);
 		struct file *file = NULL;
 		bool there = fd < table->capacity && table->slot[fd].file;
@@ -285,7 +285,7 @@ fd_close_range(struct fd_table *table, unsigned first, unsigned last, bool only_
 void
 fd_table_exec(struct fd_table *table)
 {
-	for (unsigned fd = 0; fd < MAX_FILES; fd++) {
+	for (unsigned fd = 0; fd < fd_table_capacity(table); fd++) {
 		irqflags_t flags = spin_lock_irqsave(&table->lock);
 		struct file *file = NULL;
 

@@ -278,6 +278,7 @@ struct walk {
 	char *text;		     /* what is left to walk, at rest; room for WALK_TEXT bytes */
 	char *rest;
 	unsigned nr_links;
+	bool ended;
 	/* What was found: */
 	struct dentry *directory; /* that the last name is in, with a reference */
 	struct dentry *found;	  /* with a reference, or NULL */

@@ -131,26 +131,35 @@ go_up(struct walk *walk)
 		go_to(walk, dentry_get(walk->start->parent));
 }
 
-/* Put a link's target before what is left, with a slash between unless nothing is left. */
+/* The target of a link: its length, below room, or an error. */
+static int64_t
+read_target(struct inode *link, char *to, size_t room)
+{
+	size_t size;
+
+	if (link->ops->read_link)
+		return link->ops->read_link(link, to, room);
+	size = strlen(link->target);
+	if (size < room)
+		memcpy(to, link->target, size);
+	return (int64_t)size;
+}
+
+/*
+ * Put a link's target before what is left, with a slash between unless nothing is left. That is
+ * moved to the end of the buffer first, to make room.
+ */
 static int
 prepend_target(struct walk *walk, struct inode *link)
 {
-	size_t left = strlen(walk->rest), used = (size_t)(walk->rest - walk->text);
+	size_t left = strlen(walk->rest), room = WALK_TEXT - left - 2;
 	char *tail = walk->text + WALK_TEXT - left - 1;
-	size_t room = WALK_TEXT - left - 1 - 1;
 	int64_t size;
 
-	(void)used;
 	memmove(tail, walk->rest, left + 1);
-	if (link->ops->read_link) {
-		size = link->ops->read_link(link, walk->text, room);
-		if (size < 0)
-			return (int)size;
-	} else {
-		size = (int64_t)strlen(link->target);
-		if ((size_t)size < room)
-			memcpy(walk->text, link->target, (size_t)size);
-	}
+	size = read_target(link, walk->text, room);
+	if (size < 0)
+		return (int)size;
 	if ((size_t)size >= room)
 		return -ENAMETOOLONG;
 	walk->rest = walk->text;
@@ -237,7 +246,23 @@ end_at_name(struct walk *walk, unsigned flags, int error, struct dentry *found)
 	return 0;
 }
 
-/* Take one name. Returns 0 to go on, 1 when the walk has ended, or an error. */
+/* Go through a link. is_last: nothing but slashes stood behind it. */
+static int
+go_through(struct walk *walk, struct dentry *link, bool is_last)
+{
+	int error;
+
+	if (is_last)
+		walk->rest -= walk->slash; /* "link/" goes on as "target/" */
+	error = follow(walk, link->inode);
+	dentry_put(link);
+	if (error || *walk->rest)
+		return error;
+	walk->ended = true;
+	return end_here(walk, LAST_ROOT); /* at an object */
+}
+
+/* Take one name, and go there, or end. Returns 0 or an error. */
 static int
 step(struct walk *walk, unsigned flags)
 {
@@ -250,28 +275,23 @@ step(struct walk *walk, unsigned flags)
 		return -ENOTDIR;
 	if (next_name(walk, &is_last) > NAME_MAX)
 		return -ENAMETOOLONG;
+	walk->ended = is_last;
 	kind = kind_of(walk->name, walk->size);
 	if (kind != LAST_NAME) {
 		if (kind == LAST_DOTDOT)
 			go_up(walk);
-		return is_last ? (end_here(walk, kind), 1) : 0;
+		return is_last ? end_here(walk, kind) : 0;
 	}
 	error = dentry_lookup_locked(walk->start, walk->name, walk->size, &found);
 	if (error)
-		return is_last ? (error = end_at_name(walk, flags, error, NULL), error ? error : 1)
-			       : error;
+		return is_last ? end_at_name(walk, flags, error, NULL) : error;
 	through = !is_last || (flags & WALK_FOLLOW) || (walk->slash && !(flags & WALK_PARENT));
 	if (S_ISLNK(found->inode->mode) && through) {
-		if (is_last)
-			walk->rest -= walk->slash; /* "link/" goes on as "target/" */
-		error = follow(walk, found->inode);
-		dentry_put(found);
-		if (!error && !*walk->rest)
-			return end_here(walk, LAST_ROOT), 1;
-		return error;
+		walk->ended = false;
+		return go_through(walk, found, is_last);
 	}
 	if (is_last)
-		return (error = end_at_name(walk, flags, 0, found), error ? error : 1);
+		return end_at_name(walk, flags, 0, found);
 	go_to(walk, found);
 	return 0;
 }
@@ -279,21 +299,21 @@ step(struct walk *walk, unsigned flags)
 int
 walk_locked(struct walk *walk, unsigned flags)
 {
-	int result = 0;
+	int error = 0;
 
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
 	if (!*walk->rest)
 		return flags & WALK_EMPTY ? end_here(walk, LAST_DOT) : -ENOENT;
-	while (result == 0) {
+	while (!error && !walk->ended) {
 		skip_slashes(walk);
-		if (!*walk->rest) {
-			if (!S_ISDIR(walk->start->inode->mode))
-				return -ENOTDIR;
+		if (*walk->rest)
+			error = step(walk, flags);
+		else if (S_ISDIR(walk->start->inode->mode))
 			return end_here(walk, LAST_ROOT);
-		}
-		result = step(walk, flags);
+		else
+			return -ENOTDIR;
 	}
-	return result < 0 ? result : 0;
+	return error;
 }
 
 /* ---- All at once --------------------------------------------------------------------------- */

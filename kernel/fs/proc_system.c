@@ -18,8 +18,6 @@
 
 #include "procfs.h"
 
-#define RELEASE "6.1.0-ikos"
-
 /* ---- Who runs ------------------------------------------------------------------------------ */
 
 struct population {
@@ -166,7 +164,7 @@ static int
 show_version(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "Linux version " RELEASE " (IKOS) (" __VERSION__ ") #1 SMP\n");
+	text_printf(text, "Linux version " SYSTEM_RELEASE " (IKOS) (" __VERSION__ ") #1 SMP\n");
 	return 0;
 }
 
@@ -231,7 +229,7 @@ static int
 show_osrelease(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, RELEASE "\n");
+	text_printf(text, SYSTEM_RELEASE "\n");
 	return 0;
 }
 

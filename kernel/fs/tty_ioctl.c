@@ -238,6 +238,24 @@ flush(struct tty *tty, uintptr_t what)
 	return 0;
 }
 
+/* tcflow(): stop and start output, as ^S and ^Q do. Input needs no stopping. */
+static int64_t
+control_flow(struct tty *tty, uintptr_t what)
+{
+	irqflags_t flags;
+
+	if (what > TCION)
+		return -EINVAL;
+	if (what > TCOON)
+		return 0;
+	flags = spin_lock_irqsave(&tty->lock);
+	tty->line.stopped = what == TCOOFF;
+	spin_unlock_irqrestore(&tty->lock, flags);
+	wake_all(&tty->writers);
+	poll_wake();
+	return 0;
+}
+
 static int64_t
 tell_number(uintptr_t arg, int32_t number)
 {
@@ -285,6 +303,8 @@ tty_ioctl(struct file *file, unsigned request, uintptr_t arg)
 		return tell_number(arg, 0);
 	case TCFLSH:
 		return flush(tty, arg);
+	case TCXONC:
+		return control_flow(tty, arg);
 	case TCSBRK:
 	case TCSBRKP:
 		serial_drain();

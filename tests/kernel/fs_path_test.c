@@ -124,6 +124,36 @@ KTEST(fs_path, forty_links)
 	expect_eq(t, remove_path(TOP, true), 0);
 }
 
+/* Each link leaves 4000 bytes to walk behind the next: two fit, with three there is no room. */
+KTEST(fs_path, links_pile_up)
+{
+	static char target[4001];
+	char path[32];
+
+	assert_eq(t, make_directory(TOP), 0);
+	assert_eq(t, make_directory(TOP "/p0"), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		for (unsigned at = 0; at < 4000; at += 2)
+			memcpy(target + at, "./", 2);
+		target[0] = 'p';
+		target[1] = (char)('0' + i - 1);
+		target[2] = '/';
+		target[3] = '/';
+		target[4000] = '\0';
+		ksnprintf(path, sizeof(path), TOP "/p%u", i);
+		expect_eq(t, make_symlink(target, path), 0);
+	}
+	expect_eq(t, walk_to(TOP "/p1", WALK_FOLLOW), 0);
+	expect_eq(t, walk_to(TOP "/p2/", WALK_FOLLOW), 0);
+	expect_eq(t, walk_to(TOP "/p3", WALK_FOLLOW), -ENAMETOOLONG);
+	for (unsigned i = 1; i <= 3; i++) {
+		ksnprintf(path, sizeof(path), TOP "/p%u", i);
+		expect_eq(t, remove_path(path, false), 0);
+	}
+	expect_eq(t, remove_path(TOP "/p0", true), 0);
+	expect_eq(t, remove_path(TOP, true), 0);
+}
+
 struct opened {
 	const char *path;
 	int flags, result;

@@ -257,7 +257,7 @@ sys_uname(const uint64_t *arg)
 		return -ENOMEM;
 	memset(names, 0, sizeof(*names));
 	strlcpy(names->system, "Linux", UTS_LENGTH);
-	strlcpy(names->release, "6.1.0-ikos", UTS_LENGTH);
+	strlcpy(names->release, SYSTEM_RELEASE, UTS_LENGTH);
 	strlcpy(names->version, "IKOS", UTS_LENGTH);
 	strlcpy(names->machine, "x86_64", UTS_LENGTH);
 	flags = spin_lock_irqsave(&process_lock);
