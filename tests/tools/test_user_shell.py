@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The shell in user mode, typed at through QEMU's serial line, on four CPUs.
+"""The shell in user mode, typed at through QEMU's serial line, on two CPUs that run at once.
 
 Needs QEMU, pexpect, the initrd (make initrd) and a built kernel; see test_console.py for which.
 """
@@ -38,7 +38,7 @@ def ctrl(letter: str) -> str:
 class Shell:
     """A machine whose first program is the shell, and the terminal to it."""
 
-    def __init__(self, kernel: Path, cpus: int = 4) -> None:
+    def __init__(self, kernel: Path, cpus: int = 2) -> None:
         if not INITRD.exists():
             pytest.skip(f"no initrd {INITRD}: run make initrd")
         self.child = pexpect.spawn(
@@ -123,7 +123,7 @@ def own(kernel: Path) -> Iterator[Shell]:
 
 def test_nothing_superfluous(shared: Shell) -> None:
     """Between the kernel's last line and the prompt, there is only what BusyBox says of itself."""
-    said = shared.started.partition("boot: 4 CPUs")[2].split("\n")
+    said = shared.started.partition("boot: 2 CPUs")[2].split("\n")
     said = [line for line in said[1:] if line]
     assert [line.split()[0] for line in said] == ["BusyBox", "Enter"]
 
@@ -241,7 +241,7 @@ def test_terminal_settings(shell: Shell) -> None:
 
 
 def test_all_processors(shell: Shell) -> None:
-    assert shell.run("nproc") == ["4"]
+    assert shell.run("nproc") == ["2"]
     assert re.fullmatch(
         r"threads: 8 threads, 100 rounds, \d+ faults, 0 pages wrong",
         shell.run("threads 8 100")[0],
