@@ -86,19 +86,19 @@ MM_BEFORE_LAB3 := naive_objects.c
 # which one % stands for any text. What is in labs/labN-*/, and handouts/labN-*, need not be said.
 # Nothing that comes with a lab is in a starter of an earlier one: staging asks print-files.
 # FILES_BEFORE_LABn: what is compiled only without the lab.
-FILES_LAB2 := include/high_memory.h include/reclaim.h include/zone.h tests/host/fuzz/fuzz_zone.c \
-	tests/host/kmap% tests/host/zone% tests/kernel/kmap% tests/kernel/zone% \
-	tests/tools/test_zones.py handouts/figures/zones-%.svg
+FILES_LAB2 := mm/high_memory_internal.h include/high_memory.h include/reclaim.h include/zone.h \
+	tests/host/fuzz/fuzz_zone.c tests/host/kmap% tests/host/zone% tests/kernel/kmap% \
+	tests/kernel/zone% tests/tools/test_zones.py handouts/figures/zones-%.svg
 FILES_BEFORE_LAB2 := tests/kernel/buddy_benchmarks.c
-FILES_LAB3 := mm/element_set.h mm/fixed_pool.h mm/heap_protection.h mm/memory_pool_internal.h \
-	mm/pool_memory.h mm/slab_magazine.h include/large_object.h include/leak_detector.h \
-	include/memory_pool.h include/pool_manager.h tests/kernel/heap_% \
-	tests/kernel/kmalloc_% tests/kernel/large_% tests/kernel/leak_% tests/kernel/pool_% \
-	tests/kernel/slab_% tests/host/bench/ikos_objects.c tests/host/large% \
-	tests/host/leak_% tests/host/machine.% tests/host/mempool_% tests/host/pool% \
-	tests/host/slab_% tests/host/fuzz/fuzz_large.c tests/host/fuzz/fuzz_pool.c \
-	tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% tests/tools/test_gdb_slab.py \
-	tests/tools/test_fast_path.py tests/tools/test_heap_report.py
+FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protection.h \
+	mm/large_object_internal.h mm/memory_pool_internal.h mm/percpu_pool.h mm/pool_memory.h \
+	mm/slab_magazine.h include/large_object.h include/leak_detector.h include/memory_pool.h \
+	include/pool_manager.h tests/kernel/heap_% tests/kernel/kmalloc_% tests/kernel/large_% \
+	tests/kernel/leak_% tests/kernel/pool_% tests/kernel/slab_% \
+	tests/host/bench/ikos_objects.c tests/host/large% tests/host/leak_% tests/host/machine.% \
+	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
+	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% \
+	tests/tools/test_gdb_slab.py tests/tools/test_fast_path.py tests/tools/test_heap_report.py
 
 .PHONY: print-files
 print-files:

@@ -59,6 +59,16 @@ page_to_pfn(const struct page *page)
 	return (pfn_t)(page - memmap);
 }
 
+/*
+ * For checkers, of a pointer that may be wrong: does it lead to the beginning of a page? As
+ * numbers, since a compiler may take for granted that the difference of pages is whole.
+ */
+static inline bool
+page_is_whole(const struct page *page)
+{
+	return ((uintptr_t)page - (uintptr_t)memmap) % sizeof(*page) == 0;
+}
+
 static inline void *
 phys_to_virt(paddr_t paddr)
 {

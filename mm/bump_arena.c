@@ -36,10 +36,10 @@
  */
 #include <memory_pool.h>
 #include <panic.h>
-#include <pool_manager.h>
 #include <printk.h>
 #include <string.h>
 
+#include "bump_arena.h"
 #include "pool_memory.h"
 
 #ifdef IKOS_DEBUG
@@ -50,25 +50,6 @@
 
 #define ARENA_CHUNK    (4 * PAGE_SIZE)
 #define ARENA_MAX_SIZE (MAX_ORDER_FRAMES * PAGE_SIZE)
-
-/* At the beginning of a chunk's memory. */
-struct arena_chunk {
-	struct list_head link; /* (a) arena->chunks, the newest last */
-	uint64_t serial;       /* (a) */
-	size_t size;	       /* (a) bytes, a multiple of PAGE_SIZE */
-	size_t used;	       /* (a) bytes from the beginning, this header too */
-};
-
-/* (a) arena->lock */
-struct bump_arena {
-	struct pool_entry entry;
-	spinlock_t lock;	      /* RANK_SLAB */
-	struct list_head chunks;      /* (a) */
-	struct arena_chunk *spare;    /* (a) ARENA_CHUNK bytes and on no list, or NULL */
-	uint64_t serial;	      /* (a) of the newest chunk there ever was */
-	struct arena_stats stats;     /* (a) */
-	struct fault_injector faults; /* (a) */
-};
 
 /* ---- Chunks -------------------------------------------------------------------------- */
 

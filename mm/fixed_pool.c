@@ -201,7 +201,7 @@ fixed_pool_find(struct fixed_pool *pool, const void *element, unsigned *number, 
 	const struct page *page = pfn_to_page(pfn);
 
 	*wrong = "wrong pool";
-	if (start < DIRECT_MAP_BASE || !page_frame_present(pfn))
+	if (!page_frame_present(pfn))
 		return NULL;
 	if (page->owner != (uintptr_t)pool || page->state != PAGE_ALLOCATED)
 		return NULL;

@@ -39,50 +39,44 @@
  */
 #include <arch.h>
 #include <checker.h>
-#include <high_memory.h>
 #include <printk.h>
 #include <string.h>
 #include <thread.h>
 
-#define NR_WINDOWS KMAP_PAGES
-#define MAX_SHOWN  8
+#include "high_memory_internal.h"
 
-struct window {
-	struct page *page; /* (k) or NULL */
-	uint32_t users;	   /* (k) */
-	uint16_t next;	   /* (k) number + 1 of the next in its chain, or in the empty list */
-};
+#define MAX_SHOWN 8
 
 /* (k) kmap_lock */
 static spinlock_t kmap_lock = SPINLOCK_INIT("kmap", RANK_MODULE);
-static struct window window[NR_WINDOWS];
-static uint16_t chain[NR_WINDOWS];     /* (k) number + 1 of the first window of a hash; 0: none */
-static uint16_t empty;		       /* (k) the same of the first empty window */
-static unsigned nr_empty, nr_released; /* (k) */
-static bool flushing;		       /* (k) */
-static struct kmap_stats counts;       /* (k) the counters of it */
+struct window kmap_window[KMAP_PAGES];
+uint16_t kmap_chain[KMAP_PAGES]; /* (k) number + 1 of the first window of a hash; 0: none */
+uint16_t kmap_empty;		 /* (k) the same of the first empty window */
+unsigned kmap_nr_empty, kmap_nr_released; /* (k) */
+static bool flushing;			  /* (k) */
+static struct kmap_stats counts;	  /* (k) the counters of it */
 static struct wait_queue waiters;
 
 void
 kmap_init(void)
 {
-	memset(window, 0, sizeof(window));
-	memset(chain, 0, sizeof(chain));
+	memset(kmap_window, 0, sizeof(kmap_window));
+	memset(kmap_chain, 0, sizeof(kmap_chain));
 	memset(&counts, 0, sizeof(counts));
 	wait_queue_init(&waiters);
-	empty = 0;
-	for (unsigned i = NR_WINDOWS; i-- > 0;) {
-		window[i].next = empty;
-		empty = (uint16_t)(i + 1);
+	kmap_empty = 0;
+	for (unsigned i = KMAP_PAGES; i-- > 0;) {
+		kmap_window[i].next = kmap_empty;
+		kmap_empty = (uint16_t)(i + 1);
 	}
-	nr_empty = NR_WINDOWS;
-	nr_released = 0;
+	kmap_nr_empty = KMAP_PAGES;
+	kmap_nr_released = 0;
 }
 
 static uintptr_t
 address_of(const struct window *w)
 {
-	return KMAP_BASE + (uintptr_t)(w - window) * PAGE_SIZE;
+	return KMAP_BASE + (uintptr_t)(w - kmap_window) * PAGE_SIZE;
 }
 
 static bool
@@ -95,7 +89,7 @@ is_direct(const struct page *page)
 static uint16_t *
 chain_of(const struct page *page)
 {
-	return &chain[page_to_pfn(page) % NR_WINDOWS];
+	return &kmap_chain[page_to_pfn(page) % KMAP_PAGES];
 }
 
 static struct window *
@@ -104,9 +98,9 @@ find_window(const struct page *page)
 	unsigned i = *chain_of(page);
 
 	assert_held(&kmap_lock);
-	while (i != 0 && window[i - 1].page != page)
-		i = window[i - 1].next;
-	return i ? &window[i - 1] : NULL;
+	while (i != 0 && kmap_window[i - 1].page != page)
+		i = kmap_window[i - 1].next;
+	return i ? &kmap_window[i - 1] : NULL;
 }
 
 /* Take an empty window and point it at a frame. Returns NULL if there is none. */
@@ -118,19 +112,19 @@ open_window(struct page *page)
 	int error;
 
 	assert_held(&kmap_lock);
-	if (nr_empty == 0)
+	if (kmap_nr_empty == 0)
 		return NULL;
-	w = &window[empty - 1];
-	empty = w->next;
+	w = &kmap_window[kmap_empty - 1];
+	kmap_empty = w->next;
 	/* Who waits for a window may be content with this one. */
-	if (--nr_empty == 0)
+	if (--kmap_nr_empty == 0)
 		wake_all(&waiters);
 	error = arch_vm_map(address_of(w), page_to_pfn(page) << PAGE_SHIFT);
 	ASSERT_EQ(error, 0); /* its page table was made at boot */
 	w->page = page;
 	w->next = *first;
-	*first = (uint16_t)(w - window + 1);
-	nr_released++; /* nobody uses it yet */
+	*first = (uint16_t)(w - kmap_window + 1);
+	kmap_nr_released++; /* nobody uses it yet */
 	counts.nr_mappings++;
 	return w;
 }
@@ -141,8 +135,8 @@ close_window(struct window *w)
 {
 	uint16_t *link = chain_of(w->page);
 
-	while (&window[*link - 1] != w)
-		link = &window[*link - 1].next;
+	while (&kmap_window[*link - 1] != w)
+		link = &kmap_window[*link - 1].next;
 	*link = w->next;
 	w->page = NULL;
 }
@@ -159,27 +153,27 @@ flush_released(irqflags_t flags)
 
 	assert_held(&kmap_lock);
 	flushing = true;
-	for (unsigned i = 0; i < NR_WINDOWS; i++) {
-		if (!window[i].page || window[i].users > 0)
+	for (unsigned i = 0; i < KMAP_PAGES; i++) {
+		if (!kmap_window[i].page || kmap_window[i].users > 0)
 			continue;
-		close_window(&window[i]);
-		(void)arch_vm_unmap(address_of(&window[i]));
-		window[i].next = mine;
+		close_window(&kmap_window[i]);
+		(void)arch_vm_unmap(address_of(&kmap_window[i]));
+		kmap_window[i].next = mine;
 		mine = (uint16_t)(i + 1);
 		nr++;
 	}
-	nr_released -= nr;
+	kmap_nr_released -= nr;
 	spin_unlock_irqrestore(&kmap_lock, flags);
-	arch_vm_flush(KMAP_BASE, KMAP_BASE + NR_WINDOWS * PAGE_SIZE);
+	arch_vm_flush(KMAP_BASE, KMAP_BASE + KMAP_PAGES * PAGE_SIZE);
 	flags = spin_lock_irqsave(&kmap_lock);
 	while (mine) {
-		struct window *w = &window[mine - 1];
+		struct window *w = &kmap_window[mine - 1];
 
 		mine = w->next;
-		w->next = empty;
-		empty = (uint16_t)(w - window + 1);
+		w->next = kmap_empty;
+		kmap_empty = (uint16_t)(w - kmap_window + 1);
 	}
-	nr_empty += nr;
+	kmap_nr_empty += nr;
 	flushing = false;
 	counts.nr_flushes++;
 	wake_all(&waiters);
@@ -201,7 +195,7 @@ kmap(struct page *page)
 			w = open_window(page);
 		if (w)
 			break;
-		if (nr_released > 0 && !flushing) {
+		if (kmap_nr_released > 0 && !flushing) {
 			flush_released(flags);
 			continue;
 		}
@@ -209,7 +203,7 @@ kmap(struct page *page)
 		wait_on(&waiters, &kmap_lock);
 	}
 	if (w->users++ == 0)
-		nr_released--;
+		kmap_nr_released--;
 	spin_unlock_irqrestore(&kmap_lock, flags);
 	return (void *)address_of(w);
 }
@@ -229,7 +223,7 @@ kunmap(struct page *page)
 		panic("kunmap: frame %#lx has no window", (unsigned long)page_to_pfn(page));
 	}
 	if (--w->users == 0) {
-		nr_released++;
+		kmap_nr_released++;
 		wake_one(&waiters);
 	}
 	spin_unlock_irqrestore(&kmap_lock, flags);
@@ -243,8 +237,8 @@ kmap_get_stats(struct kmap_stats *stats)
 	irqflags_t flags = spin_lock_irqsave(&kmap_lock);
 
 	*stats = counts;
-	stats->released = nr_released;
-	stats->used = NR_WINDOWS - nr_empty - nr_released;
+	stats->released = kmap_nr_released;
+	stats->used = KMAP_PAGES - kmap_nr_empty - kmap_nr_released;
 	spin_unlock_irqrestore(&kmap_lock, flags);
 }
 
@@ -259,7 +253,7 @@ static bool
 check_window(const struct window *w, unsigned *errors)
 {
 	paddr_t shown = arch_vm_lookup(address_of(w));
-	unsigned number = (unsigned)(w - window);
+	unsigned number = (unsigned)(w - kmap_window);
 
 	if (!w->page) {
 		if (shown != ARCH_VM_NONE)
@@ -287,7 +281,7 @@ count_empty(void)
 {
 	unsigned nr = 0;
 
-	for (unsigned i = empty; i != 0 && nr <= NR_WINDOWS; i = window[i - 1].next)
+	for (unsigned i = kmap_empty; i != 0 && nr <= KMAP_PAGES; i = kmap_window[i - 1].next)
 		nr++;
 	return nr;
 }
@@ -298,18 +292,18 @@ kmap_check(void)
 	irqflags_t flags = spin_lock_irqsave(&kmap_lock);
 	unsigned errors = 0, used = 0, released = 0;
 
-	for (unsigned i = 0; i < NR_WINDOWS; i++) {
-		if (check_window(&window[i], &errors)) {
-			used += window[i].users > 0;
-			released += window[i].users == 0;
+	for (unsigned i = 0; i < KMAP_PAGES; i++) {
+		if (check_window(&kmap_window[i], &errors)) {
+			used += kmap_window[i].users > 0;
+			released += kmap_window[i].users == 0;
 		}
 	}
-	if (nr_released != released)
+	if (kmap_nr_released != released)
 		REPORT(&errors, "%u windows are released, but %u counted so\n", released,
-		       nr_released);
-	if (nr_empty != NR_WINDOWS - used - released || count_empty() != nr_empty)
+		       kmap_nr_released);
+	if (kmap_nr_empty != KMAP_PAGES - used - released || count_empty() != kmap_nr_empty)
 		REPORT(&errors, "%u windows are empty and %u listed, but %u counted so\n",
-		       NR_WINDOWS - used - released, count_empty(), nr_empty);
+		       KMAP_PAGES - used - released, count_empty(), kmap_nr_empty);
 	spin_unlock_irqrestore(&kmap_lock, flags);
 	return errors;
 }

@@ -58,12 +58,12 @@
 #include <checker.h>
 #include <cmdline.h>
 #include <errno.h>
-#include <large_object.h>
 #include <panic.h>
 #include <printk.h>
-#include <range_tree.h>
 #include <reclaim.h>
 #include <spinlock.h>
+
+#include "large_object_internal.h"
 
 #define BLOCK_ORDER   3
 #define BATCH_OBJECTS 256
@@ -71,18 +71,6 @@
 static uint64_t batch_bytes = MiB(32);
 TUNABLE(batch_bytes, "mm.large_batch", 0, UINT64_MAX,
 	"bytes of freed large objects that wait for a common TLB flush; 0: each is flushed");
-
-enum large_state { LARGE_NONE, LARGE_MAKING, LARGE_LIVE, LARGE_DYING, LARGE_WAITING };
-
-/* (l) large_lock; (c) fixed while it is in the tree; (o) whoever the state says */
-struct large_object {
-	struct range range;	 /* (l) in the area, with both guard pages */
-	struct list_head blocks; /* (o) heads of its blocks, by address */
-	struct list_head link;	 /* (l) in waiting, or in the batch of who flushes */
-	size_t size;		 /* (c) bytes that were asked for */
-	size_t nr_frames;	 /* (c) that hold them */
-	enum large_state state;	 /* (l) */
-};
 
 #define DESCRIPTORS (PAGE_SIZE / sizeof(struct large_object))
 #define ALL_USED    ((1ull << DESCRIPTORS) - 1)
@@ -104,7 +92,7 @@ static struct list_head waiting = LIST_INIT(waiting);
 static uint64_t waiting_start = LARGE_SIZE, waiting_end; /* all of waiting lies between */
 static unsigned flushing;				 /* flushes under way */
 static uint64_t frames_flushed;				 /* by flushes that have ended */
-static struct large_stats counters;
+struct large_stats large_counters;
 
 static struct large_object *
 object_of(struct range *range)
@@ -138,7 +126,7 @@ descriptors_add_locked(struct page *page)
 {
 	page->owner = 0;
 	list_add(&page->link, &descriptors);
-	counters.descriptor_frames++;
+	large_counters.descriptor_frames++;
 }
 
 /* There is one. */
@@ -166,7 +154,7 @@ descriptor_give_locked(struct large_object *object)
 	if (page->owner != 0)
 		return;
 	list_del(&page->link);
-	counters.descriptor_frames--;
+	large_counters.descriptor_frames--;
 	__free_pages(page, 0);
 }
 
@@ -291,7 +279,7 @@ try_reserve(size_t size)
 		object->state = LARGE_MAKING;
 		list_init(&object->blocks);
 		range_insert(&ranges, &object->range, start, start + span);
-		counters.guard_pages += GUARDS;
+		large_counters.guard_pages += GUARDS;
 	} else {
 		descriptor_give_locked(object);
 		object = NULL;
@@ -319,10 +307,10 @@ forget(struct large_object *object)
 	irqflags_t flags = spin_lock_irqsave(&large_lock);
 
 	if (object->state == LARGE_WAITING) {
-		counters.waiting_objects--;
-		counters.waiting_frames -= object->nr_frames;
+		large_counters.waiting_objects--;
+		large_counters.waiting_frames -= object->nr_frames;
 	}
-	counters.guard_pages -= GUARDS;
+	large_counters.guard_pages -= GUARDS;
 	range_erase(&ranges, &object->range);
 	descriptor_give_locked(object);
 	spin_unlock_irqrestore(&large_lock, flags);
@@ -341,10 +329,10 @@ let_wait(struct large_object *object)
 	list_add_tail(&object->link, &waiting);
 	waiting_start = MIN(waiting_start, object->range.node.key);
 	waiting_end = MAX(waiting_end, object->range.end);
-	counters.waiting_objects++;
-	counters.waiting_frames += object->nr_frames;
-	full = counters.waiting_objects >= BATCH_OBJECTS ||
-	       counters.waiting_frames * PAGE_SIZE >= batch_bytes;
+	large_counters.waiting_objects++;
+	large_counters.waiting_frames += object->nr_frames;
+	full = large_counters.waiting_objects >= BATCH_OBJECTS ||
+	       large_counters.waiting_frames * PAGE_SIZE >= batch_bytes;
 	spin_unlock_irqrestore(&large_lock, flags);
 	return full;
 }
@@ -365,7 +353,7 @@ take_batch(struct list_head *batch, uint64_t *start, uint64_t *end)
 		waiting_start = LARGE_SIZE;
 		waiting_end = 0;
 		flushing++;
-		counters.nr_flushes++;
+		large_counters.nr_flushes++;
 	}
 	spin_unlock_irqrestore(&large_lock, flags);
 	return any;
@@ -447,10 +435,10 @@ publish(struct large_object *object)
 	irqflags_t flags = spin_lock_irqsave(&large_lock);
 
 	object->state = LARGE_LIVE;
-	counters.nr_objects++;
-	counters.bytes += object->size;
-	counters.frames += object->nr_frames;
-	counters.nr_alloc++;
+	large_counters.nr_objects++;
+	large_counters.bytes += object->size;
+	large_counters.frames += object->nr_frames;
+	large_counters.nr_alloc++;
 	spin_unlock_irqrestore(&large_lock, flags);
 }
 
@@ -459,7 +447,7 @@ count_failure(void)
 {
 	irqflags_t flags = spin_lock_irqsave(&large_lock);
 
-	counters.nr_failed++;
+	large_counters.nr_failed++;
 	spin_unlock_irqrestore(&large_lock, flags);
 }
 
@@ -539,10 +527,10 @@ large_free(const void *address)
 	struct large_object *object = find_locked(address, flags);
 
 	object->state = LARGE_DYING;
-	counters.nr_objects--;
-	counters.bytes -= object->size;
-	counters.frames -= object->nr_frames;
-	counters.nr_free++;
+	large_counters.nr_objects--;
+	large_counters.bytes -= object->size;
+	large_counters.frames -= object->nr_frames;
+	large_counters.nr_free++;
 	spin_unlock_irqrestore(&large_lock, flags);
 
 	unmap_pages(object_start(object), object_end(object));
@@ -590,7 +578,7 @@ large_get_stats(struct large_stats *stats)
 {
 	irqflags_t flags = spin_lock_irqsave(&large_lock);
 
-	*stats = counters;
+	*stats = large_counters;
 	stats->tree_steps = ranges.tree.steps;
 	spin_unlock_irqrestore(&large_lock, flags);
 	stats->table_frames = arch_vm_tables();
@@ -693,17 +681,20 @@ large_check(void)
 		goto tree_is_wrong;
 	for (; range; range = range_next(range))
 		check_object(object_of(range), &found, &errors);
-	check_counter("nr_objects", counters.nr_objects, found.nr_objects, &errors);
-	check_counter("bytes", counters.bytes, found.bytes, &errors);
-	check_counter("frames", counters.frames, found.frames, &errors);
-	check_counter("waiting_objects", counters.waiting_objects, found.waiting_objects, &errors);
-	check_counter("waiting_frames", counters.waiting_frames, found.waiting_frames, &errors);
-	check_counter("guard_pages", counters.guard_pages, found.guard_pages, &errors);
-	check_counter("nr_alloc - nr_free", counters.nr_alloc - counters.nr_free, found.nr_objects,
+	check_counter("nr_objects", large_counters.nr_objects, found.nr_objects, &errors);
+	check_counter("bytes", large_counters.bytes, found.bytes, &errors);
+	check_counter("frames", large_counters.frames, found.frames, &errors);
+	check_counter("waiting_objects", large_counters.waiting_objects, found.waiting_objects,
 		      &errors);
-	if (counters.descriptor_frames < ALIGN_UP(ranges.tree.nr, DESCRIPTORS) / DESCRIPTORS)
+	check_counter("waiting_frames", large_counters.waiting_frames, found.waiting_frames,
+		      &errors);
+	check_counter("guard_pages", large_counters.guard_pages, found.guard_pages, &errors);
+	check_counter("nr_alloc - nr_free", large_counters.nr_alloc - large_counters.nr_free,
+		      found.nr_objects, &errors);
+	if (large_counters.descriptor_frames < ALIGN_UP(ranges.tree.nr, DESCRIPTORS) / DESCRIPTORS)
 		REPORT(&errors, "%lu descriptor frames for %lu objects\n",
-		       (unsigned long)counters.descriptor_frames, (unsigned long)ranges.tree.nr);
+		       (unsigned long)large_counters.descriptor_frames,
+		       (unsigned long)ranges.tree.nr);
 tree_is_wrong:
 	spin_unlock_irqrestore(&large_lock, flags);
 	return errors;

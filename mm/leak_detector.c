@@ -66,7 +66,7 @@ static struct {
 	size_t nr, capacity;
 	uintptr_t lowest, highest; /* all objects lie in [lowest, highest) */
 	uint32_t head, tail;	   /* queue of the grey: number + 1, or LAST */
-	bool overflow;		   /* there were more objects than capacity */
+	size_t nr_left_out;	   /* objects for which capacity was too small */
 } scan;
 
 static bool scanning; /* atomic */
@@ -77,7 +77,7 @@ static void
 enter(uintptr_t start, size_t size)
 {
 	if (scan.nr == scan.capacity) {
-		scan.overflow = true;
+		scan.nr_left_out++;
 		return;
 	}
 	scan.entry[scan.nr++] =
@@ -183,7 +183,7 @@ enter_large(const void *object, size_t size)
 static void
 enter_all(void)
 {
-	scan.nr = 0;
+	scan.nr = scan.nr_left_out = 0;
 	for (struct frame_range part = page_frame_next(0); part.first < part.end;
 	     part = page_frame_next(part.end)) {
 		for (pfn_t pfn = part.first; pfn < part.end;)
@@ -200,10 +200,11 @@ enter_all(void)
 	remove_held();
 }
 
-/* Room for all objects there can be now, and some more. Never less than the table needs. */
+/* Room for all objects there may be now, and some more: too little only for very small ones. */
 static size_t
 estimate(void)
 {
+	struct large_stats large;
 	size_t nr = 1024;
 
 	for (struct frame_range part = page_frame_next(0); part.first < part.end;
@@ -217,7 +218,8 @@ estimate(void)
 				nr++;
 		}
 	}
-	return nr;
+	large_get_stats(&large);
+	return nr + large.nr_objects;
 }
 
 /* ---- Marking ----------------------------------------------------------------------------- */
@@ -272,7 +274,7 @@ mark(void *arg)
 
 	(void)arg;
 	enter_all();
-	if (scan.overflow)
+	if (scan.nr_left_out > 0)
 		return;
 	scan.head = scan.tail = LAST;
 	for (roots = __start_leak_roots; roots < __stop_leak_roots; roots++)
@@ -336,23 +338,24 @@ wipe_stack(void)
 static __attribute__((noinline)) int
 scan_heap(void (*found)(const struct leak *leak, void *arg), void *arg)
 {
+	size_t more = 0;
 	int nr;
 
 	while (__atomic_exchange_n(&scanning, true, __ATOMIC_ACQUIRE))
 		thread_yield();
 	do {
-		scan.overflow = false;
-		scan.capacity = estimate();
+		scan.capacity = estimate() + more;
 		scan.entry = large_alloc(scan.capacity * sizeof(*scan.entry), GFP_KERNEL);
 		nr = -ENOMEM;
 		if (!scan.entry)
 			break;
 		arch_stand_still(mark, NULL);
-		if (!scan.overflow)
+		more += scan.nr_left_out;
+		if (scan.nr_left_out == 0)
 			nr = report(found, arg);
 		large_free(scan.entry);
 		scan.entry = NULL;
-	} while (scan.overflow);
+	} while (scan.nr_left_out > 0);
 	__atomic_store_n(&scanning, false, __ATOMIC_RELEASE);
 	return nr;
 }

@@ -132,7 +132,7 @@ link_is_sane(const struct buddy *buddy, const struct list_head *link)
 
 	if (page < pfn_to_page(buddy->first) || page >= pfn_to_page(buddy->end))
 		return false;
-	return page == pfn_to_page(page_to_pfn(page)) && page_frame_present(page_to_pfn(page));
+	return page_is_whole(page) && page_frame_present(page_to_pfn(page));
 }
 
 /* Walk one free list, believing nothing. */

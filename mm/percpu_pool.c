@@ -45,35 +45,7 @@
 #include <printk.h>
 #include <string.h>
 
-#include "fixed_pool.h"
-
-#define BATCH	   16
-#define CACHE_SIZE (2 * BATCH)
-#define DEPOT_SIZE (16 * BATCH)
-
-/* (i) written by its CPU with interrupts off; counters are read by all */
-struct cpu_cache {
-	unsigned nr;		    /* (i) */
-	uint64_t nr_alloc, nr_free; /* (i) */
-	void *element[CACHE_SIZE];  /* (i) the first nr */
-} __attribute__((aligned(64)));
-
-/* (d) pool->lock; (c) fixed once made */
-struct percpu_pool {
-	struct fixed_pool backing; /* where elements come from; on no list of its own */
-	unsigned nr_caches;	   /* (c) for the CPUs below this */
-	unsigned batch;		   /* (c) elements that a CPU takes at a time, at most BATCH */
-	size_t limit;		   /* (c) of made */
-	struct cpu_cache *cache;   /* (c) nr_caches of them */
-	bool wanted;		   /* atomic: somebody found nothing */
-	struct pool_entry entry;
-	spinlock_t lock;		/* RANK_SLAB */
-	size_t made;			/* (d) elements that came from backing and are not back */
-	size_t nr;			/* (d) */
-	void *depot[DEPOT_SIZE];	/* (d) the first nr */
-	struct percpu_pool_stats stats; /* (d) of what took the lock */
-	struct fault_injector faults;	/* (d) */
-};
+#include "percpu_pool.h"
 
 /* Count one more: in this CPU's own counter, which others only read, or in the shared one. */
 static inline void
@@ -127,7 +99,7 @@ static void
 depot_put(struct percpu_pool *pool, void *const *element, unsigned nr)
 {
 	irqflags_t flags = spin_lock_irqsave(&pool->lock);
-	unsigned kept = (unsigned)MIN(nr, DEPOT_SIZE - pool->nr);
+	unsigned kept = (unsigned)MIN(nr, PERCPU_DEPOT_SIZE - pool->nr);
 
 	memcpy(&pool->depot[pool->nr], element, kept * sizeof(void *));
 	pool->nr += kept;
@@ -201,7 +173,7 @@ static void *
 alloc_slow(struct percpu_pool *pool, struct cpu_cache *cache)
 {
 	unsigned wants = cache ? pool->batch : 1, got;
-	void *element[BATCH];
+	void *element[PERCPU_BATCH];
 
 	got = depot_get(pool, element, wants);
 	if (got == 0)
@@ -304,11 +276,12 @@ percpu_pool_free(struct percpu_pool *pool, void *element)
 		arch_irq_restore(flags);
 		return;
 	}
-	if (unlikely(cache->nr == CACHE_SIZE)) {
+	if (unlikely(cache->nr == PERCPU_CACHE_SIZE)) {
 		/* The oldest go; the newest are still in the processor's cache. */
-		depot_put(pool, cache->element, BATCH);
-		memmove(cache->element, cache->element + BATCH, BATCH * sizeof(void *));
-		set_nr(cache, BATCH);
+		depot_put(pool, cache->element, PERCPU_BATCH);
+		memmove(cache->element, cache->element + PERCPU_BATCH,
+			PERCPU_BATCH * sizeof(void *));
+		set_nr(cache, PERCPU_BATCH);
 	}
 	cache->element[cache->nr] = element;
 	set_nr(cache, cache->nr + 1);
@@ -323,11 +296,11 @@ percpu_pool_free(struct percpu_pool *pool, void *element)
 void
 percpu_pool_drain(struct percpu_pool *pool)
 {
-	void *element[BATCH];
+	void *element[PERCPU_BATCH];
 	unsigned nr;
 
 	arch_call_cpus(flush_here, pool);
-	while ((nr = depot_get(pool, element, BATCH)) > 0) {
+	while ((nr = depot_get(pool, element, PERCPU_BATCH)) > 0) {
 		irqflags_t flags;
 
 		for (unsigned i = 0; i < nr; i++)
@@ -389,7 +362,7 @@ percpu_pool_check(struct percpu_pool *pool)
 	EXPECT(errors, pool, stats.in_caches + stats.in_depot + stats.in_use == pool->made);
 	EXPECT(errors, pool, pool->made == backing.in_use);
 	EXPECT(errors, pool, pool->made <= pool->limit);
-	EXPECT(errors, pool, stats.in_depot <= DEPOT_SIZE);
+	EXPECT(errors, pool, stats.in_depot <= PERCPU_DEPOT_SIZE);
 	return errors;
 }
 
@@ -444,7 +417,7 @@ percpu_pool_create(const char *name, size_t size, size_t limit)
 	spin_init(&pool->lock, "percpu pool", RANK_SLAB);
 	pool->limit = limit ? limit : SIZE_MAX;
 	/* Of few elements no CPU should take so many that the others have none. */
-	pool->batch = (unsigned)MIN(BATCH, MAX(1, pool->limit / (2 * pool->nr_caches)));
+	pool->batch = (unsigned)MIN(PERCPU_BATCH, MAX(1, pool->limit / (2 * pool->nr_caches)));
 	pool_register(&pool->entry, &percpu_kind, name);
 	return pool;
 }

@@ -94,7 +94,7 @@ is_page_of(const struct zone *zone, const struct page *page)
 {
 	if (page < pfn_to_page(zone->first) || page >= pfn_to_page(zone->end))
 		return false;
-	return page == pfn_to_page(page_to_pfn(page)) && page_frame_present(page_to_pfn(page));
+	return page_is_whole(page) && page_frame_present(page_to_pfn(page));
 }
 
 /* One list of one CPU. */

@@ -18,10 +18,12 @@ static struct buddy buddy;
 static void
 set_up(void)
 {
-	struct arena arena = { .first = FIRST, .nr_blocks = 2, .nr_ranges = 1 };
+	struct arena arena = { .first = FIRST, .nr_blocks = 2, .nr_ranges = 3 };
 	struct page *page[24];
 
 	arena.range[0] = (struct frame_range){ FIRST + 37, FIRST + 139 };
+	arena.range[1] = (struct frame_range){ FIRST - PAGES, FIRST - 1 }; /* somebody else's */
+	arena.range[2] = (struct frame_range){ END, END + 5 };
 	arena_back(&arena);
 	buddy_init(&buddy, "test", FIRST, END);
 	buddy_add_range(&buddy, FIRST + 37, FIRST + 139);
@@ -296,6 +298,49 @@ impossible_order(void)
 	some_free_block(0)->order = 99;
 }
 
+/* Its span ends in the middle of a block. */
+static void
+beyond_the_end(void)
+{
+	buddy.end = FIRST + 140;
+	pfn_to_page(FIRST + 136)->state = PAGE_ALLOCATED;
+	pfn_to_page(FIRST + 136)->order = 3;
+}
+
+static void
+list_allocated_block(void)
+{
+	some_free_block(0)->state = PAGE_ALLOCATED;
+}
+
+/* Frames of other allocators have pages as well. */
+static void
+list_below_the_span(void)
+{
+	some_free_block(0)->link.next = &pfn_to_page(FIRST - 1)->link;
+}
+
+static void
+list_above_the_span(void)
+{
+	some_free_block(0)->link.next = &pfn_to_page(END)->link;
+}
+
+static void
+list_inside_a_page(void)
+{
+	struct page *page = some_free_block(0);
+
+	page->link.next = (struct list_head *)((uintptr_t)page->link.next + 8);
+}
+
+static void
+many_at_once(void)
+{
+	for (pfn_t pfn = FIRST; pfn < FIRST + 29; pfn++)
+		pfn_to_page(pfn)->state = 99;
+}
+
 static void
 names(void)
 {
@@ -303,12 +348,23 @@ names(void)
 		void (*damage)(void);
 		const char *word;
 	} cases[] = {
-		{ lose_block, "fewer blocks" },		{ list_foreign_frame, "more blocks" },
-		{ list_on_wrong_order, "holds frame" }, { forget_prev, "is broken" },
-		{ wild_next, "which is no page" },	{ end_list_early, "does not end" },
-		{ forget_to_merge, "both free" },	{ second_head, "inside the block" },
-		{ lost_head, "outside any block" },	{ misaligned_block, "cannot lie there" },
-		{ impossible_order, "order 99" },
+		{ lose_block, "fewer blocks" },
+		{ list_foreign_frame, "more blocks" },
+		{ list_on_wrong_order, "holds frame" },
+		{ forget_prev, "is broken" },
+		{ wild_next, "which is no page" },
+		{ end_list_early, "does not end" },
+		{ forget_to_merge, "both free" },
+		{ second_head, "inside the block" },
+		{ lost_head, "outside any block" },
+		{ misaligned_block, "cannot lie there" },
+		{ impossible_order, "heads a block of order 99" },
+		{ beyond_the_end, "cannot lie there" },
+		{ list_allocated_block, "holds frame" },
+		{ list_below_the_span, "which is no page" },
+		{ list_above_the_span, "which is no page" },
+		{ list_inside_a_page, "which is no page" },
+		{ many_at_once, "check: and 21 more" },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -82,6 +82,21 @@ void host_capture_end(void);
 
 extern char host_output[16384];
 
+/* Give lvalue a wrong value: check, an expression, must count it and print word. Then mend it. */
+#define CHECK_FINDS(lvalue, value, check, word)                                                    \
+	do {                                                                                       \
+		__typeof__(lvalue) before_ = (lvalue);                                             \
+		unsigned errors_;                                                                  \
+		(lvalue) = (__typeof__(lvalue))(value);                                            \
+		host_capture_begin();                                                              \
+		errors_ = (check);                                                                 \
+		host_capture_end();                                                                \
+		(lvalue) = before_;                                                                \
+		if (errors_ == 0)                                                                  \
+			host_fail(__FILE__, __LINE__, "%s = %s: not noticed", #lvalue, #value);    \
+		CHECK_NAMES(host_output, word);                                                    \
+	} while (0)
+
 /* Take the backing of all memmap away: the next test starts with no page at all. */
 void host_memmap_reset(void);
 

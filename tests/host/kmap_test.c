@@ -2,6 +2,8 @@
 /* kmap() on a machine whose direct map ends early: random calls against a model, and damage. */
 #include "host.h"
 
+#include "../../mm/high_memory_internal.h"
+
 #include <arch.h>
 #include <boot_allocator.h>
 #include <high_memory.h>
@@ -123,6 +125,14 @@ give_back(void *arg)
 }
 
 static void
+look_with_irqs_off(void *arg)
+{
+	(void)arg;
+	(void)arch_irq_save();
+	(void)kmap(page[0]);
+}
+
+static void
 mistakes(void)
 {
 	start_machine();
@@ -132,6 +142,8 @@ mistakes(void)
 	kunmap(page[0]);
 	CHECK(!host_try(give_back, page[0], 1000));
 	CHECK_NAMES(host_message, "has no window");
+	CHECK(!host_try(look_with_irqs_off, NULL, 1000));
+	CHECK_NAMES(host_message, "arch_irqs_enabled()");
 	kunmap(alloc_pages(GFP_KERNEL, 0)); /* of these nobody keeps account */
 	CHECK_EQ(kmap_check(), 0);
 	end_machine();
@@ -199,6 +211,33 @@ damage_is_found(void)
 	end_machine();
 }
 
+/* One window is used, one released, the others are empty. */
+static void
+damaged_books(void)
+{
+	uint16_t *first = &kmap_chain[0], one_less;
+
+	start_machine();
+	use(0);
+	use(1);
+	kunmap(page[1]);
+	while (*first == 0)
+		first++;
+	CHECK_FINDS(kmap_window[500].users, 1, mm_check(), "window 500 is empty, but used");
+	CHECK_FINDS(*first, 0, kmap_check(), "is not found by its frame");
+	CHECK_FINDS(kmap_nr_released, 0, kmap_check(), "1 windows are released, but 0 counted");
+	CHECK_FINDS(kmap_nr_empty, 1, kmap_check(), "but 1 counted so");
+	CHECK_FINDS(kmap_empty, 0, kmap_check(), "windows are empty and 0 listed");
+	CHECK_FINDS(kmap_window[kmap_empty - 1].next, kmap_empty, kmap_check(),
+		    "windows are empty");
+	one_less = kmap_window[kmap_empty - 1].next;
+	kmap_nr_empty--;
+	CHECK_FINDS(kmap_empty, one_less, kmap_check(), "windows are empty");
+	kmap_nr_empty++;
+	kunmap(page[0]);
+	end_machine();
+}
+
 HOST_SUITE(kmap, { "boot_stays_below", boot_stays_below }, { "against_a_model", against_a_model },
 	   { "mistakes", mistakes }, { "all_windows_used", all_windows_used },
-	   { "damage_is_found", damage_is_found });
+	   { "damage_is_found", damage_is_found }, { "damaged_books", damaged_books });

@@ -5,6 +5,8 @@
  */
 #include "host.h"
 
+#include "../../mm/large_object_internal.h"
+
 #include <arch.h>
 #include <large_object.h>
 #include <page_allocator.h>
@@ -490,6 +492,26 @@ expect_refused(const void *address, const char *message)
 	CHECK_EQ(large_check(), 0);
 }
 
+/* The frame behind an address, as the page tables have it. */
+static paddr_t
+frame_at(const void *address)
+{
+	irqflags_t flags = arch_irq_save();
+	paddr_t frame = arch_vm_lookup((uintptr_t)address);
+
+	arch_irq_restore(flags);
+	return frame;
+}
+
+/* The books of the object that begins there. */
+static struct large_object *
+descriptor_of(const void *first)
+{
+	const struct page *page = pfn_to_page(frame_at(first) >> PAGE_SHIFT);
+
+	return (struct large_object *)ALIGN_DOWN(page->owner, sizeof(struct large_object));
+}
+
 static void
 bad_pointers_panic(void)
 {
@@ -514,9 +536,41 @@ bad_pointers_panic(void)
 	expect_refused(second + 8, "large: double free");
 	(void)large_flush();
 	expect_refused(second, "large: foreign pointer or double free");
+	descriptor_of(first)->state = LARGE_MAKING; /* nobody was given it yet */
+	CHECK(!host_try(call_free, first, 1000));
+	CHECK_NAMES(host_message, "is in no object");
+	descriptor_of(first)->state = LARGE_LIVE;
 	large_free(first);
 	expect_nothing_left();
 }
+
+#ifdef IKOS_DEBUG
+static void
+with_irqs_off(void *flush)
+{
+	(void)arch_irq_save();
+	if (flush)
+		(void)large_flush();
+	else
+		host_note("got %p", large_alloc(1, GFP_KERNEL));
+}
+
+static void
+irqs_off_panics(void)
+{
+	start_machine(MiB(1));
+	CHECK(!host_try(with_irqs_off, NULL, 1000));
+	CHECK_NAMES(host_message, "large_alloc: assertion failed: arch_irqs_enabled()");
+	CHECK(!host_try(with_irqs_off, &frames_at_start, 1000));
+	CHECK_NAMES(host_message, "large_flush: assertion failed: arch_irqs_enabled()");
+	expect_nothing_left();
+}
+#else
+static void
+irqs_off_panics(void)
+{
+}
+#endif
 
 static void
 read_byte(void *address)
@@ -570,17 +624,6 @@ expect_found(const char *what)
 	if (errors == 0)
 		host_fail(__FILE__, __LINE__, "%s: not noticed", what);
 	CHECK_NAMES(host_output, "check: ");
-}
-
-/* The frame behind an address, as the page tables have it. */
-static paddr_t
-frame_at(const void *address)
-{
-	irqflags_t flags = arch_irq_save();
-	paddr_t frame = arch_vm_lookup((uintptr_t)address);
-
-	arch_irq_restore(flags);
-	return frame;
 }
 
 static void
@@ -637,6 +680,95 @@ damage_is_found(void)
 	expect_nothing_left();
 }
 
+/* A living object of 11 pages, so of blocks of 8, 2 and 1, and a freed one. */
+static void
+damaged_books(void)
+{
+	static const struct {
+		size_t *counter;
+		const char *report;
+	} counters[] = {
+		{ &large_counters.nr_objects, "large: nr_objects says 2" },
+		{ &large_counters.bytes, "large: bytes says 45057" },
+		{ &large_counters.frames, "large: frames says 12" },
+		{ &large_counters.waiting_objects, "large: waiting_objects says 2" },
+		{ &large_counters.waiting_frames, "large: waiting_frames says 2" },
+		{ &large_counters.guard_pages, "large: guard_pages says 5" },
+	};
+	struct large_object *object;
+	uint8_t *first;
+
+	start_machine(MiB(1));
+	first = large_alloc(11 * PAGE_SIZE, GFP_KERNEL);
+	large_free(large_alloc(1, GFP_KERNEL));
+	object = descriptor_of(first);
+	for (unsigned i = 0; i < ARRAY_SIZE(counters); i++)
+		CHECK_FINDS(*counters[i].counter, *counters[i].counter + 1, mm_check(),
+			    counters[i].report);
+	CHECK_FINDS(large_counters.nr_free, 0, large_check(), "nr_alloc - nr_free says");
+	CHECK_FINDS(large_counters.descriptor_frames, 0, large_check(),
+		    "0 descriptor frames for 2");
+	CHECK_FINDS(object->state, 99, large_check(), "is in state 99");
+	CHECK_FINDS(object->size, 1, large_check(), "1 bytes, 11 frames, a range of 0xd000");
+	CHECK_FINDS(object->range.end, 0, large_check(), "check: tree");
+	CHECK_EQ(large_check(), 0);
+	large_free(first);
+	expect_nothing_left();
+}
+
+/* Its list of frames is wrong, and where that is noticed: so many pages behind its beginning. */
+static void
+expect_wrong_list(const uint8_t *first, size_t pages)
+{
+	char report[64];
+
+	expect_found("a list of frames");
+	snprintf(report, sizeof(report), "frames is wrong at %p\n",
+		 (void *)(first + pages * PAGE_SIZE));
+	CHECK_NAMES(host_output, report);
+}
+
+static void
+damaged_lists(void)
+{
+	/* An object that says it has so many pages, with blocks of 8, 2 and 1. */
+	static const struct {
+		size_t says, noticed;
+	} sizes[] = { { 12, 11 }, { 9, 8 }, { 8, 8 } };
+	struct large_object *object;
+	struct list_head *second;
+	struct page *page;
+	uint8_t *first;
+
+	start_machine(MiB(1));
+	first = large_alloc(11 * PAGE_SIZE, GFP_KERNEL);
+	object = descriptor_of(first);
+	page = list_first_entry(&object->blocks, struct page, link);
+	second = page->link.next;
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		object->nr_frames = sizes[i].says;
+		object->size = sizes[i].says * PAGE_SIZE;
+		expect_wrong_list(first, sizes[i].noticed);
+		CHECK_NAMES(host_output, "frames, a range of 0xd000");
+	}
+	object->nr_frames = 11;
+	object->size = 11 * PAGE_SIZE;
+	second->prev = NULL;
+	expect_wrong_list(first, 8);
+	second->prev = &page->link;
+	CHECK_EQ(large_check(), 0);
+	large_free(first);
+
+	/* Blocks of 8, 8, 1, the first of which says that it has 16. */
+	first = large_alloc(17 * PAGE_SIZE, GFP_KERNEL);
+	page = list_first_entry(&descriptor_of(first)->blocks, struct page, link);
+	page->owner++;
+	expect_wrong_list(first, 0);
+	page->owner--;
+	large_free(first);
+	expect_nothing_left();
+}
+
 /* ---- kmap --------------------------------------------------------------------------- */
 
 static void
@@ -674,4 +806,6 @@ HOST_SUITE(large, { "against_a_model", against_a_model }, { "with_failures", wit
 	   { "free_with_interrupts_off", free_with_interrupts_off },
 	   { "steps_grow_with_the_logarithm", steps_grow_with_the_logarithm },
 	   { "bad_pointers_panic", bad_pointers_panic }, { "guards_fault", guards_fault },
-	   { "damage_is_found", damage_is_found }, { "windows", windows });
+	   { "damage_is_found", damage_is_found }, { "irqs_off_panics", irqs_off_panics },
+	   { "damaged_books", damaged_books }, { "damaged_lists", damaged_lists },
+	   { "windows", windows });

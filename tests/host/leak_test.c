@@ -127,4 +127,56 @@ random_heaps(void)
 	}
 }
 
-HOST_SUITE(leak, { "random_heaps", random_heaps });
+/* ---- More objects than expected ------------------------------------------------------------ */
+
+#define NR_LARGE 3000
+#define NR_SMALL 30000
+
+static void *many[NR_SMALL];
+
+static void
+count(const struct leak *leak, void *arg)
+{
+	(void)leak;
+	(*(unsigned *)arg)++;
+}
+
+/* Find exactly nr leaks. A scan whose table is never large enough would not end. */
+static void
+expect_leaks(unsigned nr)
+{
+	unsigned found = 0;
+
+	CHECK_EQ(leak_scan(count, &found), nr);
+	CHECK_EQ(found, nr);
+}
+
+static void
+many_large_objects(void)
+{
+	memset(roots, 0, sizeof(roots));
+	(void)host_start_machine(MiB(64));
+	for (unsigned i = 0; i < NR_LARGE; i++)
+		many[i] = large_alloc(1, GFP_KERNEL);
+	expect_leaks(NR_LARGE);
+	for (unsigned i = 0; i < NR_LARGE; i++)
+		large_free(many[i]);
+	(void)large_flush();
+}
+
+/* Of the smallest size class: more of them lie in a frame than of any other. */
+static void
+many_small_objects(void)
+{
+	memset(roots, 0, sizeof(roots));
+	(void)host_start_machine(MiB(64));
+	for (unsigned i = 0; i < NR_SMALL; i++)
+		many[i] = kmalloc(1, GFP_KERNEL);
+	expect_leaks(NR_SMALL);
+	for (unsigned i = 0; i < NR_SMALL; i++)
+		kfree(many[i]);
+	(void)large_flush();
+}
+
+HOST_SUITE(leak, { "random_heaps", random_heaps }, { "many_large_objects", many_large_objects },
+	   { "many_small_objects", many_small_objects });

@@ -4,6 +4,9 @@
 #include "machine.h"
 #include "pool_source.h"
 
+#include "../../mm/memory_pool_internal.h"
+
+#include <arch.h>
 #include <errno.h>
 #include <memory_pool.h>
 #include <pool_manager.h>
@@ -400,6 +403,21 @@ do_create(void *min_nr)
 }
 
 static void
+do_create_without(void *which)
+{
+	mempool_alloc_t *alloc_fn = which ? source_alloc : NULL;
+	mempool_free_t *free_fn = which ? NULL : source_free;
+
+	host_note("made %p", (void *)mempool_create(1, alloc_fn, free_fn, NULL));
+}
+
+static void
+do_resize(void *min_nr)
+{
+	host_note("resized: %d", mempool_resize(pool, (int)(intptr_t)min_nr));
+}
+
+static void
 check_panics(void (*fn)(void *), void *arg, const char *message)
 {
 	CHECK(!host_try(fn, arg, 1000));
@@ -415,9 +433,17 @@ do_destroy(void *arg)
 }
 
 static void
+do_alloc_irqs_off(void *gfp)
+{
+	(void)arch_irq_save();
+	do_alloc(gfp);
+}
+
+static void
 misuse(void)
 {
 	static struct source other_source;
+	struct fixed_pool *other_kind;
 	mempool_t *first;
 	void *a, *b, *of_first, *in_first;
 
@@ -438,12 +464,15 @@ misuse(void)
 	b = mempool_alloc(pool, GFP_KERNEL);
 	check_panics(do_free, of_first, "mempool: wrong pool: ");
 	check_panics(do_free, in_first, "mempool: wrong pool: ");
+	other_kind = fixed_pool_create("other kind", 8); /* where nothing is looked for */
 	check_panics(do_free, &pool, "mempool: not outstanding: ");
+	CHECK_EQ(fixed_pool_destroy(other_kind), 0);
 	free_it(a);
 	free_it(b); /* to the source: the reserve was full again */
 	check_panics(do_free, a, "mempool: double free: ");
 	mempool_destroy(pool);
 	pool = first;
+	check_panics(do_alloc_irqs_off, NULL, "arch_irqs_enabled()");
 	free_it(of_first);
 	tear_down();
 }
@@ -494,6 +523,11 @@ poison(void)
 		CHECK_NAMES(host_message, "written to while in the reserve");
 	}
 	machine_set_faults(0, 0);
+	machine_start(MiB(8));
+	pool = mempool_create_kmalloc(2, 100);
+	((uint8_t *)pool->reserve[1])[99] = 0;
+	CHECK(!host_try(do_resize, (void *)1, 1000)); /* it leaves as surplus */
+	CHECK_NAMES(host_message, "written to while in the reserve");
 }
 
 /*
@@ -516,6 +550,8 @@ many_outstanding(void)
 			held[i] = mempool_alloc(pool, GFP_NOWAIT);
 		machine_set_faults(0, 0);
 		CHECK_EQ(mempool_check(pool), 0);
+		CHECK_EQ(pool->out.untracked > 0, round);
+		check_panics(do_free, pool->reserve[0], "mempool: double free: ");
 		if (round == 0)
 			check_panics(do_free, &source.element[0].away, "mempool: not outstanding");
 		while (nr > 0) {
@@ -557,6 +593,10 @@ impossible_requests(void)
 	check_panics(do_alloc, (void *)(uintptr_t)GFP_ZERO, "mempool: GFP_ZERO");
 	check_panics(do_create, (void *)0, "mempool: cannot guarantee 0 elements");
 	check_panics(do_create, (void *)-1, "mempool: cannot guarantee -1 elements");
+	check_panics(do_create_without, NULL, "without functions that make and free them");
+	check_panics(do_create_without, &pool, "without functions that make and free them");
+	check_panics(do_resize, (void *)0, "mempool: cannot guarantee 0 elements");
+	check_panics(do_resize, (void *)-1, "mempool: cannot guarantee -1 elements");
 	CHECK(mempool_create(0x7fffffff, source_alloc, source_free, &source) == NULL);
 	tear_down();
 }
@@ -602,6 +642,7 @@ elements_of_known_size(void)
 	bytes = mempool_alloc(pool, GFP_KERNEL);
 	memset(bytes, 0xff, 5000);
 	mempool_free(bytes, pool);
+	CHECK_EQ(mempool_resize(pool, 5), 0);
 	tear_down();
 
 	pool = mempool_create_pages(3, 2);
@@ -610,6 +651,53 @@ elements_of_known_size(void)
 	memset(page_to_virt(page), 0xff, 4 * PAGE_SIZE);
 	mempool_free(page, pool);
 	tear_down();
+}
+
+/* ---- The checker ------------------------------------------------------------------- */
+
+static void
+damage_is_found(void)
+{
+	struct mempool_waiter waiter = { .element = NULL };
+	struct source_element *fresh, *lent;
+
+	set_up(3, 1);
+	fresh = mempool_alloc(pool, GFP_KERNEL);
+	lent = mempool_alloc(pool, GFP_KERNEL);
+	CHECK_FINDS(pool->reserve[1], NULL, pools_check(), "element != NULL");
+	CHECK_FINDS(pool->reserve[1], pool->reserve[0], pools_check(), "reserve[j] != element");
+	CHECK_FINDS(pool->nr_slots, 1, pools_check(), "pool->nr <= pool->nr_slots");
+	CHECK_FINDS(pool->lent, 0, pools_check(), "pool->nr + pool->lent >= pool->minimum");
+	CHECK_FINDS(pool->lent, 3, pools_check(), "pool->lent <= pool->stats.outstanding");
+	CHECK_FINDS(pool->target, 2, pools_check(), "pool->minimum <= pool->target");
+	CHECK_FINDS(pool->target, 13, pools_check(), "pool->target <= mempool_limit");
+	CHECK_FINDS(pool->stats.waiting, 1, pools_check(), "waiting == pool->stats.waiting");
+#ifdef IKOS_DEBUG
+	CHECK_FINDS(pool->reserve[1], lent, pools_check(), "!element_set_has(&pool->out, element)");
+	CHECK_FINDS(pool->stats.outstanding, 1, pools_check(), "== pool->stats.outstanding");
+#endif
+	CHECK_EQ(mempool_check(pool), 0);
+
+	list_add_tail(&waiter.link, &pool->waiters);
+	CHECK_FINDS(pool->stats.waiting, 1, pools_check(), "waiting == 0 || pool->nr == 0");
+	CHECK_FINDS(waiter.element, fresh, pools_check(), "waiter->element == NULL");
+	list_del(&waiter.link);
+	mempool_free(fresh, pool);
+	mempool_free(lent, pool);
+	tear_down();
+}
+
+/* A reserve with more elements than slots would be copied over the end of the new one. */
+static void
+overfull_reserve(void)
+{
+	set_up(1, 5);
+	pool->nr = 100;
+	CHECK(!host_try(do_resize, (void *)2, 1000));
+	CHECK_NAMES(host_message, "nr_slots");
+	pool->lock.serving = pool->lock.next; /* the panic left it taken */
+	pool->nr = 1;
+	mempool_destroy(pool);
 }
 
 HOST_SUITE(mempool, { "guarantee", guarantee },
@@ -623,4 +711,5 @@ HOST_SUITE(mempool, { "guarantee", guarantee },
 	   { "many_outstanding", many_outstanding }, { "impossible_requests", impossible_requests },
 	   { "waiting_alone", waiting_alone },
 	   { "destroying_with_elements_out", destroying_with_elements_out },
-	   { "elements_of_known_size", elements_of_known_size });
+	   { "elements_of_known_size", elements_of_known_size },
+	   { "damage_is_found", damage_is_found }, { "overfull_reserve", overfull_reserve });

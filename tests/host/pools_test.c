@@ -3,6 +3,9 @@
 #include "host.h"
 #include "machine.h"
 
+#include "../../mm/bump_arena.h"
+#include "../../mm/percpu_pool.h"
+
 #include <errno.h>
 #include <memory_pool.h>
 #include <page_allocator.h>
@@ -174,9 +177,16 @@ create_fixed(void *size)
 }
 
 static void
+fini_fixed(void *pool)
+{
+	fixed_pool_fini(pool);
+}
+
+static void
 fixed_misuse(void)
 {
-	struct fixed_pool *other;
+	struct fixed_pool *other, bare;
+	struct page *page;
 	uint8_t *element, *of_other;
 	int local;
 
@@ -203,14 +213,68 @@ fixed_misuse(void)
 	host_capture_end();
 	CHECK_NAMES(host_output, "\"test\" is not destroyed: 1 elements are in use");
 	free_fixed(element);
+#ifdef IKOS_DEBUG
+	CHECK(is_filled(element, 48, POISON_POOL_FREED));
+#endif
 	check_panics(free_fixed, element, "fixed pool: double free");
+	page = pfn_to_page(virt_to_phys(element) >> PAGE_SHIFT);
+	page->state = PAGE_FREE; /* somebody freed the pool's frame */
+	check_panics(free_fixed, element, "fixed pool: wrong pool");
+	page->state = PAGE_ALLOCATED;
 	fixed_pool_free(other, of_other);
 	CHECK_EQ(fixed_pool_check(fixed), 0);
 	CHECK_EQ(fixed_pool_destroy(fixed), 0);
 	CHECK_EQ(fixed_pool_destroy(other), 0);
 	check_all_free();
+
+	/* Behind the last element of a chunk there is room, but not for one more. */
+	fixed_pool_init(&bare, 40);
+	fixed = &bare;
+	element = fixed_pool_alloc(fixed);
+	CHECK(fixed->first + fixed->per_chunk * 40 < PAGE_SIZE);
+	check_panics(free_fixed, element + fixed->per_chunk * 40, "fixed pool: not the beginning");
+	check_panics(fini_fixed, fixed, "pool->stats.in_use");
+	machine_start(MEMORY);
 	check_panics(create_fixed, (void *)0, "fixed pool: elements of 0 bytes");
 	check_panics(create_fixed, (void *)(FIXED_POOL_MAX_SIZE + 1), "fixed pool: elements of");
+}
+
+static void
+fixed_damage_is_found(void)
+{
+	struct fixed_chunk *full, *partial;
+	struct fixed_pool *pool;
+	void *element[15];
+
+	machine_start(MEMORY);
+	pool = fixed_pool_create("test", 1000);
+	for (unsigned i = 0; i < ARRAY_SIZE(element); i++)
+		element[i] = fixed_pool_alloc(pool);
+	full = list_first_entry(&pool->full, struct fixed_chunk, link);
+	partial = list_first_entry(&pool->partial, struct fixed_chunk, link);
+	CHECK(pool->per_chunk == 8 && partial->nr_free == 1);
+	CHECK_FINDS(partial->pool, NULL, pools_check(), "chunk->pool == pool");
+	CHECK_FINDS(pool->order, 40, pools_check(), "IS_ALIGNED((uintptr_t)chunk");
+	CHECK_FINDS(partial->words, 0, pools_check(), "(chunk->words >> w & 1)");
+	CHECK_FINDS(full->words, 0x80, pools_check(), "(chunk->words >> w & 1)");
+	CHECK_FINDS(partial->nr_free, 2, pools_check(), "nr_free == chunk->nr_free");
+	CHECK_FINDS(partial->free[1], 0xff, pools_check(), "nr_free <= pool->per_chunk");
+	CHECK_FINDS(partial->nr_free, 0, pools_check(), "chunk->nr_free > 0");
+	CHECK_FINDS(full->nr_free, 1, pools_check(), "chunk->nr_free == 0");
+	CHECK_FINDS(pool->stats.chunks, 3, pools_check(), "census.chunks == pool->stats.chunks");
+	CHECK_FINDS(pool->stats.capacity, 24, pools_check(), "pool->per_chunk == pool->stats.cap");
+	CHECK_FINDS(pool->stats.in_use, 14, pools_check(), "census.free == pool->stats.in_use");
+	CHECK_FINDS(pool->nr_empty, 1, pools_check(), "census.empty == pool->nr_empty");
+	CHECK_FINDS(pool->stats.nr_free, 1, pools_check(), "nr_free == pool->stats.in_use");
+	CHECK_EQ(fixed_pool_check(pool), 0);
+
+	fixed_pool_free(pool, element[0]);
+	CHECK_FINDS(pool->per_chunk, 1, pools_check(), "census.empty <= 1");
+	for (unsigned i = 1; i < ARRAY_SIZE(element); i++)
+		fixed_pool_free(pool, element[i]);
+	CHECK_EQ(fixed_pool_check(pool), 0);
+	CHECK_EQ(fixed_pool_destroy(pool), 0);
+	check_all_free();
 }
 
 /* ---- Arenas ------------------------------------------------------------------------------- */
@@ -356,17 +420,16 @@ alloc_0_bytes(void *arg)
 }
 
 static void
-alloc_aligned_3(void *arg)
+alloc_aligned(void *align)
 {
-	(void)arg;
-	host_note("got %p", arena_alloc(arena_in_test, 8, 3));
+	host_note("got %p", arena_alloc(arena_in_test, 8, (size_t)align));
 }
 
 static void
 arena_misuse(void)
 {
-	struct arena_mark early, late, other_chunk, same_chunk;
-	uint8_t *memory;
+	struct arena_mark early, late, other_chunk, same_chunk, marks[2];
+	uint8_t *memory, *released;
 
 	machine_start(MEMORY);
 	arena_in_test = arena_create("test");
@@ -380,9 +443,14 @@ arena_misuse(void)
 	arena_release_to(arena_in_test, late);
 	CHECK_EQ(memory[99], 1);
 	check_panics(release_to, &other_chunk, "arena \"test\": stale mark");
-	CHECK(arena_alloc(arena_in_test, 50, 8) != NULL);
+	released = arena_alloc(arena_in_test, 50, 8);
+	CHECK(released != NULL);
+	memset(released, 1, 50);
 	same_chunk = arena_mark(arena_in_test);
 	arena_release_to(arena_in_test, late);
+#ifdef IKOS_DEBUG
+	CHECK(is_filled(released, 50, POISON_ARENA));
+#endif
 	check_panics(release_to, &same_chunk, "arena \"test\": stale mark");
 	arena_release_to(arena_in_test, early);
 #ifdef IKOS_DEBUG
@@ -390,9 +458,56 @@ arena_misuse(void)
 #endif
 	check_panics(release_to, &late, "arena \"test\": stale mark");
 	check_panics(alloc_0_bytes, NULL, "arena \"test\": cannot place 0 bytes");
-	check_panics(alloc_aligned_3, NULL, "multiples of 3");
+	check_panics(alloc_aligned, (void *)3, "multiples of 3");
+	check_panics(alloc_aligned, (void *)0, "multiples of 0");
+	check_panics(alloc_aligned, (void *)(2 * PAGE_SIZE), "multiples of 8192");
+
+	/* Marks whose memory is in use again: by fewer allocations, or not so far. */
+	early = arena_mark(arena_in_test);
+	memory = arena_alloc(arena_in_test, 8, 8);
+	late = arena_mark(arena_in_test);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK(arena_alloc(arena_in_test, 8, 8) != NULL);
+		marks[i] = arena_mark(arena_in_test);
+	}
+	arena_release_to(arena_in_test, late);
+	CHECK(arena_alloc(arena_in_test, 100, 8) != NULL);
+	check_panics(release_to, &marks[1], "arena \"test\": stale mark");
+	arena_release_to(arena_in_test, late);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(arena_alloc(arena_in_test, 1, 1) != NULL);
+	check_panics(release_to, &marks[1], "arena \"test\": stale mark");
 	CHECK_EQ(arena_check(arena_in_test), 0);
 	arena_destroy(arena_in_test);
+	check_all_free();
+}
+
+static void
+arena_damage_is_found(void)
+{
+	struct bump_arena *arena;
+	struct arena_chunk *chunk;
+	struct arena_mark mark;
+
+	machine_start(MEMORY);
+	arena = arena_create("test");
+	CHECK(arena_alloc(arena, 10000, 8) != NULL);
+	CHECK(arena_alloc(arena, 10000, 8) != NULL);
+	mark = arena_mark(arena);
+	CHECK(arena_alloc(arena, 10000, 8) != NULL);
+	arena_release_to(arena, mark); /* two chunks and a spare one */
+	chunk = list_first_entry(&arena->chunks, struct arena_chunk, link);
+	CHECK_FINDS(chunk->serial, 2, pools_check(), "serial < chunk->serial");
+	CHECK_FINDS(chunk->used, 8, pools_check(), "sizeof(*chunk) <= chunk->used");
+	CHECK_FINDS(chunk->used, 4 * PAGE_SIZE + 1, pools_check(), "chunk->used <= chunk->size");
+	CHECK_FINDS(arena->serial, 1, pools_check(), "serial <= arena->serial");
+	CHECK_FINDS(arena->spare, NULL, pools_check(), "== arena->stats.chunks");
+	CHECK_FINDS(arena->stats.frames, 8, pools_check(), "frames == arena->stats.frames");
+	CHECK_FINDS(arena->stats.bytes, 20001, pools_check(), "arena->stats.bytes <= used");
+	CHECK_FINDS(arena->stats.peak, 19999, pools_check(), "bytes <= arena->stats.peak");
+	CHECK_FINDS(arena->stats.nr_alloc, 1, pools_check(), "allocs <= arena->stats.nr_alloc");
+	CHECK_EQ(arena_check(arena), 0);
+	arena_destroy(arena);
 	check_all_free();
 }
 
@@ -593,8 +708,10 @@ percpu_misuse_and_failures(void)
 	CHECK_EQ(percpu_pool_destroy(percpu), -EBUSY);
 	host_capture_end();
 	CHECK_NAMES(host_output, "1 elements are in use");
+	memset(element, 1, 100);
 	percpu_pool_free(percpu, element);
 #ifdef IKOS_DEBUG
+	CHECK(is_filled(element, 100, POISON_POOL_FREED));
 	check_panics(free_percpu, element, "percpu pool: double free");
 	check_panics(free_percpu, element + 1, "percpu pool: not the beginning");
 	check_panics(free_percpu, &local, "percpu pool: wrong pool");
@@ -614,6 +731,36 @@ percpu_misuse_and_failures(void)
 	CHECK_EQ(percpu_pool_check(percpu), 0);
 	CHECK_EQ(percpu_pool_destroy(percpu), 0);
 	check_all_free();
+}
+
+static void
+alloc_percpu(void *pool)
+{
+	host_note("got %p", percpu_pool_alloc(pool, GFP_KERNEL));
+}
+
+static void
+percpu_damage_is_found(void)
+{
+	struct percpu_pool *pool;
+	void *element;
+
+	machine_start(MEMORY);
+	pool = percpu_pool_create("test", 100, 0);
+	element = percpu_pool_alloc(pool, GFP_KERNEL);
+	CHECK_FINDS(pool->cache[0].nr, 14, percpu_pool_check(pool), "in_use == pool->made");
+	CHECK_FINDS(pool->backing.stats.in_use, 15, percpu_pool_check(pool), "== backing.in_use");
+	CHECK_FINDS(pool->limit, 15, percpu_pool_check(pool), "pool->made <= pool->limit");
+	CHECK_FINDS(pool->nr, PERCPU_DEPOT_SIZE + 1, percpu_pool_check(pool), "in_depot <= ");
+	CHECK_FINDS(pool->backing.nr_empty, 1, percpu_pool_check(pool), "pool->nr_empty");
+	CHECK_FINDS(pool->backing.nr_empty, 1, pools_check(), "pool->nr_empty");
+	CHECK_EQ(percpu_pool_check(pool), 0);
+#ifdef IKOS_DEBUG
+	pool->cache[0].element[14] = element;
+	check_panics(alloc_percpu, pool, "was given out twice");
+#else
+	alloc_percpu(pool);
+#endif
 }
 
 /* ---- The list of all pools ---------------------------------------------------------------- */
@@ -683,11 +830,14 @@ all_pools_are_listed(void)
 HOST_SUITE(pools, { "fixed_against_a_model", fixed_against_a_model },
 	   { "fixed_wastes_little", fixed_wastes_little },
 	   { "fixed_without_memory", fixed_without_memory }, { "fixed_misuse", fixed_misuse },
+	   { "fixed_damage_is_found", fixed_damage_is_found },
 	   { "arena_against_a_model", arena_against_a_model },
 	   { "arena_keeps_a_spare", arena_keeps_a_spare }, { "arena_misuse", arena_misuse },
+	   { "arena_damage_is_found", arena_damage_is_found },
 	   { "arena_without_memory", arena_without_memory },
 	   { "percpu_against_a_model", percpu_against_a_model },
 	   { "percpu_borrowing", percpu_borrowing },
 	   { "percpu_without_a_cache", percpu_without_a_cache },
 	   { "percpu_misuse_and_failures", percpu_misuse_and_failures },
+	   { "percpu_damage_is_found", percpu_damage_is_found },
 	   { "all_pools_are_listed", all_pools_are_listed });

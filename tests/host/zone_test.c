@@ -7,6 +7,8 @@
 #include "zone_trace.h"
 
 #include <arch.h>
+#include <memory_map.h>
+#include <page_frame.h>
 #include <string.h>
 
 /* ---- Flags -------------------------------------------------------------------------- */
@@ -97,9 +99,9 @@ is_freed(unsigned i)
 	return i % 5 == 0;
 }
 
-/* A node of two zones with blocks of all kinds in use, in lists and free. */
+/* A node of two zones with frames [5, end), some in use, some in lists, some free. */
 static void
-set_up(void)
+set_up_node(pfn_t end)
 {
 	struct zone_limits limits = {
 		.dma_end = MAX_ORDER_FRAMES,
@@ -107,9 +109,8 @@ set_up(void)
 		.end = 4 * MAX_ORDER_FRAMES,
 	};
 
-	zone_trace_back_pages();
 	node_init(&node, &limits, block_mobility);
-	node_add_range(&node, 5, limits.end - 3);
+	node_add_range(&node, 5, end);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
 		page[i] = node_alloc(&node, i < 30 ? GFP_KERNEL : GFP_RECLAIMABLE, i % 6);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
@@ -117,6 +118,28 @@ set_up(void)
 			node_free(&node, page[i], i % 6);
 	}
 	CHECK_EQ(node_check(&node), 0);
+}
+
+static void
+set_up(void)
+{
+	zone_trace_back_pages();
+	set_up_node(4 * MAX_ORDER_FRAMES - 3);
+}
+
+/* The same without its last two page blocks, of which the first has no pages either. */
+static void
+set_up_with_hole(void)
+{
+	static struct memory_map map;
+
+	map.nr = map.nr_dropped = 0;
+	memory_map_add(&map, 0, 2 * MAX_ORDER_FRAMES << PAGE_SHIFT, MEMORY_USABLE);
+	memory_map_add(&map, 3 * MAX_ORDER_FRAMES << PAGE_SHIFT, MAX_ORDER_FRAMES << PAGE_SHIFT,
+		       MEMORY_USABLE);
+	host_memmap_reset();
+	(void)page_frame_init(&map);
+	set_up_node(2 * MAX_ORDER_FRAMES);
 }
 
 static unsigned errors;
@@ -195,6 +218,39 @@ damaged_pages(void)
 	}
 }
 
+/* What is said of damage that more than one check finds. */
+static void
+named_damage(void)
+{
+	struct cpu_list *dma, *list = NULL;
+	struct page *head;
+
+	set_up();
+	for (unsigned order = 0; order < CPU_LIST_ORDERS && !(list && list->first); order++)
+		list = &node.cpu[0].list[group_number(ZONE_NORMAL, UNMOVABLE)][order];
+	dma = &node.cpu[0].list[group_number(ZONE_DMA, UNMOVABLE)][0];
+	CHECK(list->first && !dma->first && node.zone[ZONE_DMA].end == normal->first);
+	head = list->first;
+	CHECK_FINDS(normal->block_mobility[0], 3, node_check(&node), "page block 0 has mobility 3");
+	CHECK_FINDS(list->first, pfn_to_page(normal->first - 1), node_check(&node),
+		    "no page of it");
+	CHECK_FINDS(list->first, (uintptr_t)head + 8, node_check(&node), "no page of it");
+	CHECK_FINDS(head->state, PAGE_FREE, node_check(&node), "does not belong there");
+	CHECK_FINDS(head->order, 9, node_check(&node), "does not belong there");
+	CHECK_FINDS(head->group, 0, node_check(&node), "does not belong there");
+	dma->room = dma->limit - 1;
+	CHECK_FINDS(dma->first, pfn_to_page(normal->first), node_check(&node), "no page of it");
+	dma->room = dma->limit;
+	/* Those of Normal, of which 8 are printed. */
+	for (pfn_t pfn = normal->end - 29; pfn < normal->end - 3; pfn++)
+		pfn_to_page(pfn)->group++;
+	CHECK_FINDS(normal->nr_free, normal->nr_free + 1, node_check(&node), "check: and 19 more");
+
+	set_up_with_hole();
+	CHECK_FINDS(list->first, pfn_to_page(normal->first + MAX_ORDER_FRAMES), node_check(&node),
+		    "no page of it");
+}
+
 static void
 damaged_lists(void)
 {
@@ -224,4 +280,5 @@ damaged_lists(void)
 
 HOST_SUITE(zone, { "every_combination_of_flags", every_combination_of_flags },
 	   { "random_traces", random_traces }, { "damaged_zone", damaged_zone },
-	   { "damaged_pages", damaged_pages }, { "damaged_lists", damaged_lists });
+	   { "damaged_pages", damaged_pages }, { "damaged_lists", damaged_lists },
+	   { "named_damage", named_damage });

@@ -103,6 +103,8 @@ KTEST(heap, kmalloc_of_too_much)
 		expect_true(t, kmalloc_zeroed(sizes[i], GFP_KERNEL) == NULL);
 		expect_true(t, kmalloc_aligned(sizes[i], 4096, GFP_KERNEL) == NULL);
 	}
+	/* What is made of scattered frames is aligned to one. */
+	expect_true(t, kmalloc_aligned(LARGEST + 1, 2 * PAGE_SIZE, GFP_KERNEL) == NULL);
 }
 
 KTEST(heap, kmalloc_large)
@@ -168,6 +170,11 @@ KTEST(heap, kmalloc_node_of_this_machine)
 KTEST(heap, no_such_node, .expect_panic = "slab: kmalloc_node: there is no node 1")
 {
 	expect_true(t, kmalloc_node(8, GFP_KERNEL, 1) != NULL);
+}
+
+KTEST(heap, node_below_any, .expect_panic = "slab: kmalloc_node: there is no node -2")
+{
+	expect_true(t, kmalloc_node(8, GFP_KERNEL, -2) != NULL);
 }
 
 KTEST(heap, alignment_no_power, .expect_panic = "slab: kmalloc_aligned: an alignment of 24")
