@@ -331,7 +331,11 @@ def test_timeline_is_what_perfetto_reads() -> None:
     last = {event["name"]: event["args"] for event in events if event["ph"] == "C"}
     for order in range(11):
         expected = sum(1 for value in final.values() if value == order)
-        assert last[f"free blocks, order {order:2}"] == {"blocks": expected}
+        assert last[f"order {order:2}, free"] == {"blocks": expected}
+    # Every row has a name, and no number serves a process and another thread.
+    named = {event["tid"] for event in events if event["name"] == "thread_name"}
+    assert {event["tid"] for event in events if event["ph"] != "M"} == named
+    assert named == {event["pid"] for event in events}  # all of it ran on CPU 0
 
 
 def test_page_needs_nothing_else() -> None:
