@@ -25,13 +25,15 @@ page_tree_init(struct page_tree *tree)
 
 /* Nodes for insertions, allocated where one may sleep. All zero: none. */
 #define PAGE_TREE_LEVELS 11
+/* Most nodes that one page needs: roots above a low tree, and a branch beside it down again. */
+#define PAGE_TREE_SPARES (2 * PAGE_TREE_LEVELS)
 
 struct page_tree_spares {
-	struct page_tree_node *node[PAGE_TREE_LEVELS];
+	struct page_tree_node *node[PAGE_TREE_SPARES];
 	unsigned nr;
 };
 
-/* Have nr of them, at most PAGE_TREE_LEVELS. Returns 0 or -ENOMEM. May sleep. */
+/* Have nr of them, at most PAGE_TREE_SPARES. Returns 0 or -ENOMEM. May sleep. */
 int page_tree_reserve(struct page_tree_spares *spares, unsigned nr) __must_check;
 void page_tree_release(struct page_tree_spares *spares);
 

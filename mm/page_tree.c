@@ -59,7 +59,7 @@ is_beyond(const struct page_tree_node *node, uint64_t index)
 int
 page_tree_reserve(struct page_tree_spares *spares, unsigned nr)
 {
-	ASSERT_LE(nr, PAGE_TREE_LEVELS);
+	ASSERT_LE(nr, PAGE_TREE_SPARES);
 	while (spares->nr < nr) {
 		struct page_tree_node *node = kmem_cache_alloc(&node_cache, GFP_ZERO);
 
