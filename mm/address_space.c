@@ -211,7 +211,7 @@ space_check_range(uintptr_t start, size_t *length)
 
 /* ---- Unmapping -------------------------------------------------------------------------- */
 
-/* Take out regions and pages of [start, end), with at most two spares. */
+/* Take out regions and pages of [start, end), with spares for the cuts. */
 void
 unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
 	     struct region_spares *spares, struct list_head *dead)
@@ -244,22 +244,22 @@ has_too_many_regions(struct address_space *space, unsigned more)
 int
 space_unmap(struct address_space *space, uintptr_t start, size_t length)
 {
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
-	struct region *region;
 	int error = space_check_range(start, &length);
+	unsigned cuts;
 
-	if (!error)
-		error = regions_reserve(&spares, 2);
 	if (error)
 		return error;
 	mutex_lock(&space->lock);
-	region = region_find(space, start);
+	cuts = regions_cuts(space, start, start + length);
 	/* A hole in the middle of one makes one more. */
-	if (region && region_start(region) < start && region_end(region) > start + length &&
+	if (cuts == 2 && region_find(space, start) == region_find(space, start + length) &&
 	    has_too_many_regions(space, 1))
 		error = -ENOMEM;
 	else
+		error = regions_reserve(&spares, cuts);
+	if (!error)
 		unmap_locked(space, start, start + length, &spares, &dead);
 	mutex_unlock(&space->lock);
 	regions_release(&spares);
@@ -320,8 +320,8 @@ protect_locked(struct address_space *space, uintptr_t start, uintptr_t end, unsi
 int
 space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot)
 {
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
 	uintptr_t end;
 	int error;
 
@@ -331,13 +331,12 @@ space_protect(struct address_space *space, uintptr_t start, size_t length, unsig
 		return 0;
 	if (space_check_range(start, &length) != 0)
 		return -ENOMEM;
-	error = regions_reserve(&spares, 2);
-	if (error)
-		return error;
 	mutex_lock(&space->lock);
 	end = start + length;
 	error = may_protect(space, start, &end, prot);
-	if (end > start)
+	if (regions_reserve(&spares, regions_cuts(space, start, end)) != 0)
+		error = -ENOMEM;
+	else if (end > start)
 		protect_locked(space, start, end, prot, &spares, &dead);
 	mutex_unlock(&space->lock);
 	regions_release(&spares);

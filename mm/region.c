@@ -11,7 +11,7 @@
  *
  *	[text r-x) [rodata r--) [data rw-)  [heap rw-)  ........  [mmap rw-) .... [stack rw-)
  *
- * A call on [start, end) first cuts the regions at both ends, which takes at most two more
+ * A call on [start, end) first cuts the regions at both ends, which takes up to two more
  * regions, reserved before anything is changed. Then it deals with whole ones, and afterwards
  * unites neighbours that have become alike, so that regions do not become more and more:
  *
@@ -49,14 +49,12 @@ region_of(struct range *range)
 int
 regions_reserve(struct region_spares *spares, unsigned nr)
 {
-	spares->nr = 0;
-	while (spares->nr < nr) {
+	ASSERT_LE(spares->nr + nr, SPARES_MAX);
+	for (; nr > 0; nr--) {
 		struct region *region = kmem_cache_alloc(&region_cache, GFP_KERNEL);
 
-		if (!region) {
-			regions_release(spares);
+		if (!region)
 			return -ENOMEM;
-		}
 		spares->region[spares->nr++] = region;
 	}
 	return 0;
@@ -283,6 +281,21 @@ regions_cover(struct address_space *space, uintptr_t start, uintptr_t end)
 		region = next;
 	}
 	return region != NULL;
+}
+
+/* Does a region begin before address and end behind it? */
+static bool
+is_inside(struct address_space *space, uintptr_t address)
+{
+	struct region *region = region_find(space, address);
+
+	return region && region_start(region) < address;
+}
+
+unsigned
+regions_cuts(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return is_inside(space, start) + is_inside(space, end);
 }
 
 void

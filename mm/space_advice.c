@@ -22,15 +22,14 @@ static int
 change_flags(struct address_space *space, uintptr_t start, uintptr_t end, unsigned clear,
 	     unsigned set)
 {
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
 	struct region *region;
-	int error = regions_reserve(&spares, 2);
+	int error = 0;
 
-	if (error)
-		return error;
 	mutex_lock(&space->lock);
-	if (has_too_many_regions(space, 2)) {
+	if (has_too_many_regions(space, 2) ||
+	    regions_reserve(&spares, regions_cuts(space, start, end)) != 0) {
 		error = -ENOMEM;
 	} else {
 		if (!regions_cover(space, start, end))

@@ -23,7 +23,7 @@
 static int
 copy_region(const struct region *region, struct address_space *child)
 {
-	struct region_spares spares;
+	struct region_spares spares = { .nr = 0 };
 	struct region *copy;
 	int error = regions_reserve(&spares, 1);
 

@@ -97,6 +97,11 @@ struct region_spares {
 	unsigned nr;
 };
 
+/*
+ * Have nr more of them; a struct that is all zero has none. Returns 0 or -ENOMEM. A space may be
+ * locked, so that no more are asked for than the call needs: who gives memory back when there is
+ * none must not fail for want of it.
+ */
 int regions_reserve(struct region_spares *spares, unsigned nr) __must_check;
 void regions_release(struct region_spares *spares);
 struct region *regions_take_spare(struct region_spares *spares);
@@ -129,7 +134,11 @@ struct region *region_prev(const struct region *region);
 /* Is every page of [start, end) in a region? */
 bool regions_cover(struct address_space *space, uintptr_t start, uintptr_t end);
 
-/* Cut regions at start and end, with at most two spares, so that [start, end) is whole ones. */
+/*
+ * Cut regions at start and end, so that [start, end) is whole ones. regions_cuts() says how many
+ * spares that takes: 0 to 2.
+ */
+unsigned regions_cuts(struct address_space *space, uintptr_t start, uintptr_t end);
 void regions_cut(struct address_space *space, uintptr_t start, uintptr_t end,
 		 struct region_spares *spares);
 
@@ -184,7 +193,7 @@ void space_retire_stats(struct address_space *space);
  */
 int space_check_range(uintptr_t start, size_t *length) __must_check;
 
-/* All with the space locked. Take out regions and pages; two spares. */
+/* All with the space locked. Take out regions and pages; spares for the cuts. */
 void unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
 		  struct region_spares *spares, struct list_head *dead);
 

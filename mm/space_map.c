@@ -165,7 +165,8 @@ check_request(struct map_request *request)
 		return -EPERM;
 	if (type == MAP_SHARED_VALIDATE && (request->flags & ~MAP_KNOWN))
 		return -EOPNOTSUPP;
-	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+	if ((request->flags & MAP_HUGETLB) ||
+	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
 		return -EINVAL;
 	if ((request->flags & MAP_GROWSDOWN) && (request->object || type != MAP_PRIVATE))
 		return -EINVAL;
@@ -201,7 +202,7 @@ region_flags(const struct address_space *space, const struct map_request *reques
 	return flags;
 }
 
-/* Enter the new region; what was in its place goes. Three spares. */
+/* Enter the new region; what was in its place goes. */
 static int
 map_locked(struct address_space *space, struct map_request *request, struct region_spares *spares,
 	   struct list_head *dead)
@@ -214,8 +215,11 @@ map_locked(struct address_space *space, struct map_request *request, struct regi
 		return error;
 	if (has_too_many_regions(space, 2))
 		return -ENOMEM;
-	region = regions_take_spare(spares);
 	end = request->start + request->length;
+	error = regions_reserve(spares, 1 + regions_cuts(space, request->start, end));
+	if (error)
+		return error;
+	region = regions_take_spare(spares);
 	unmap_locked(space, request->start, end, spares, dead);
 	*region = (struct region){
 		.prot = request->prot,
@@ -238,12 +242,10 @@ map_locked(struct address_space *space, struct map_request *request, struct regi
 static int
 map_request(struct address_space *space, struct map_request *request)
 {
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
-	int error = regions_reserve(&spares, 3);
+	int error;
 
-	if (error)
-		return error;
 	mutex_lock(&space->lock);
 	error = map_locked(space, request, &spares, &dead);
 	mutex_unlock(&space->lock);
@@ -307,7 +309,8 @@ break_locked(struct address_space *space, uintptr_t wanted, struct region_spares
 
 	if (wanted < space->heap_start || wanted > USER_END - PAGE_SIZE || !space->heap_start)
 		return false;
-	if (end < old_end && has_too_many_regions(space, 1))
+	if (end < old_end && (has_too_many_regions(space, 1) ||
+			      regions_reserve(spares, regions_cuts(space, end, old_end)) != 0))
 		return false;
 	if (end < old_end)
 		unmap_locked(space, end, old_end, spares, dead);
@@ -322,16 +325,10 @@ break_locked(struct address_space *space, uintptr_t wanted, struct region_spares
 uintptr_t
 space_break(struct address_space *space, uintptr_t wanted)
 {
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
 	uintptr_t result;
 
-	if (regions_reserve(&spares, 3) != 0) {
-		mutex_lock(&space->lock);
-		result = space->heap_end;
-		mutex_unlock(&space->lock);
-		return result;
-	}
 	mutex_lock(&space->lock);
 	(void)break_locked(space, wanted, &spares, &dead);
 	result = space->heap_end;

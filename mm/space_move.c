@@ -113,7 +113,7 @@ link_moved(struct address_space *space, const struct move *move, const struct re
 	space_count_mapped(space, (int64_t)(move->new_length >> PAGE_SHIFT));
 }
 
-/* Move to move->to, which is free. Three spares. */
+/* Move to move->to, which is free. Spares for the cuts and one region. */
 static int
 move_locked(struct address_space *space, const struct move *move, struct region_spares *spares,
 	    struct list_head *dead)
@@ -146,7 +146,43 @@ move_locked(struct address_space *space, const struct move *move, struct region_
 	return 0;
 }
 
-/* All of it. Seven spares: two for each of two ranges that are unmapped, three to move. */
+/* Cut off what is behind the new length. */
+static int
+shrink(struct address_space *space, struct move *move, struct region_spares *spares,
+       struct list_head *dead)
+{
+	uintptr_t start = move->from + move->new_length, end = move->from + move->old_length;
+
+	if (has_too_many_regions(space, 3) ||
+	    regions_reserve(spares, regions_cuts(space, start, end)) != 0)
+		return -ENOMEM;
+	unmap_locked(space, start, end, spares, dead);
+	move->old_length = move->new_length;
+	return 0;
+}
+
+/* Find the new place, or clear it, and move there. */
+static int
+move_away(struct address_space *space, struct move *move, struct region_spares *spares,
+	  struct list_head *dead)
+{
+	uintptr_t end = move->from + move->old_length;
+	unsigned needs = 1 + regions_cuts(space, move->from, end);
+
+	if (!(move->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	if (move->flags & MREMAP_FIXED)
+		needs += regions_cuts(space, move->to, move->to + move->new_length);
+	else if (!find_place(space, move->new_length, move->flags & MREMAP_DONTUNMAP ? move->to : 0,
+			     &move->to))
+		return -ENOMEM;
+	if (regions_reserve(spares, needs) != 0)
+		return -ENOMEM;
+	if (move->flags & MREMAP_FIXED)
+		unmap_locked(space, move->to, move->to + move->new_length, spares, dead);
+	return move_locked(space, move, spares, dead);
+}
+
 static int
 remap_locked(struct address_space *space, struct move *move, struct region_spares *spares,
 	     struct list_head *dead)
@@ -157,18 +193,15 @@ remap_locked(struct address_space *space, struct move *move, struct region_spare
 
 	if (!region)
 		return -EFAULT;
-	if (move->old_length >= move->new_length && move->old_length > 0) {
-		if (has_too_many_regions(space, 3))
-			return -ENOMEM;
-		if (move->old_length > move->new_length)
-			unmap_locked(space, move->from + move->new_length,
-				     move->from + move->old_length, spares, dead);
-		move->old_length = move->new_length;
+	if (move->old_length > move->new_length) {
+		error = shrink(space, move, spares, dead);
+		if (error)
+			return error;
 		region = region_find(space, move->from);
-		if (!placed) {
-			move->to = move->from;
-			return 0;
-		}
+	}
+	if (move->old_length == move->new_length && !placed) {
+		move->to = move->from;
+		return 0;
 	}
 	error = check_region(space, move, region);
 	if (error)
@@ -177,14 +210,7 @@ remap_locked(struct address_space *space, struct move *move, struct region_spare
 		move->to = move->from;
 		return 0;
 	}
-	if (!(move->flags & MREMAP_MAYMOVE))
-		return -ENOMEM;
-	if (move->flags & MREMAP_FIXED)
-		unmap_locked(space, move->to, move->to + move->new_length, spares, dead);
-	else if (!find_place(space, move->new_length, move->flags & MREMAP_DONTUNMAP ? move->to : 0,
-			     &move->to))
-		return -ENOMEM;
-	return move_locked(space, move, spares, dead);
+	return move_away(space, move, spares, dead);
 }
 
 int
@@ -192,12 +218,10 @@ space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_
 	    unsigned flags, uintptr_t new_hint, uintptr_t *result)
 {
 	struct move move = { old, new_hint, old_length, new_length, flags };
+	struct region_spares spares = { .nr = 0 };
 	struct list_head dead = LIST_INIT(dead);
-	struct region_spares spares;
 	int error = check_move(&move);
 
-	if (!error)
-		error = regions_reserve(&spares, SPARES_MAX);
 	if (error)
 		return error;
 	mutex_lock(&space->lock);

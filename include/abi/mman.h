@@ -22,6 +22,7 @@
 #define MAP_POPULATE	    0x8000
 #define MAP_NONBLOCK	    0x10000
 #define MAP_STACK	    0x20000 /* ignored */
+#define MAP_HUGETLB	    0x40000 /* there are none */
 #define MAP_FIXED_NOREPLACE 0x100000
 
 #define MREMAP_MAYMOVE	 1

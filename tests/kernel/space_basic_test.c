@@ -217,3 +217,31 @@ KTEST(space, stack_and_heap)
 {
 	expect_no_leak(t, stack_and_heap);
 }
+
+/* ---- All of memory ----------------------------------------------------------------------------
+ */
+
+/* A program takes everything there is: it is told so, the kernel lives on, and all comes back. */
+static void
+exhaust(struct ktest *t)
+{
+	struct address_space *space = space_create();
+	uintptr_t at = user_map(space, GiB(64) >> PAGE_SHIFT, RW);
+	enum fault_result result = FAULT_DONE;
+	size_t pages = 0;
+
+	assert_true(t, at != 0);
+	for (; result == FAULT_DONE; pages++)
+		result = space_fault(space, at + pages * PAGE_SIZE, FAULT_WRITE);
+	expect_eq(t, result, FAULT_NOMEM);
+	expect_eq(t, space->nr_resident, pages - 1);
+	expect_eq(t, space_check(space), 0);
+	expect_eq(t, space_unmap(space, at + MiB(1), MiB(1)), 0);
+	expect_eq(t, user_write(space, at + MiB(3), 1), FAULT_DONE);
+	space_put(space);
+}
+
+KTEST(space, exhaust, .budget_ms = 60000)
+{
+	expect_no_leak(t, exhaust);
+}

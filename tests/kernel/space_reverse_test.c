@@ -3,6 +3,7 @@
  * The way back from pages, how regions are found, stacks that overflow, and calls that programs
  * make rarely.
  */
+#include <console.h>
 #include <errno.h>
 #include <ktest.h>
 #include <page_allocator.h>
@@ -296,5 +297,14 @@ KTEST(space_reverse, locked_and_in_core)
 	expect_eq(t, space_sync(space, shared, GiB(1), MS_SYNC), -ENOMEM);
 	expect_eq(t, space_advise(space, shared, PAGE_SIZE, 77), -EINVAL);
 	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}
+
+KTEST(space_reverse, console_command)
+{
+	struct address_space *space = space_create();
+
+	expect_ne(t, user_map(space, 3, RW), 0);
+	expect_eq(t, console_execute("spaces"), 0);
 	space_put(space);
 }
