@@ -12,19 +12,18 @@
 #include <thread.h>
 #include <types.h>
 
-enum mutex_state {
-	MUTEX_FREE,
-	MUTEX_HELD,
-	MUTEX_CONTENDED, /* held, and somebody waits */
-};
+/* In mutex->state; 0: it is free, and nobody waits. */
+#define MUTEX_HELD    1u
+#define MUTEX_WAITERS 2u /* somebody sleeps for it, or has just been woken */
 
 /* (a) atomic   (l) lock */
 struct mutex {
-	uint32_t state; /* (a) enum mutex_state; CONTENDED only under (l) */
+	uint32_t state; /* (a) MUTEX_WAITERS only changes under (l) */
 	spinlock_t lock;
 	struct wait_queue waiters; /* (l) */
-	unsigned nr_waiting;	   /* (l) in the queue */
-	bool granted;		   /* (l) it is held by the thread that was woken last */
+	unsigned nr_waiting;	   /* (l) who sleep, or have been woken and did not run yet */
+	unsigned nr_impatient;	   /* (l) of them, who were woken before, in vain */
+	bool granted;		   /* (l) it is held for the next of them who runs */
 };
 
 #define MUTEX_INIT(ident)                                                                          \
@@ -43,7 +42,7 @@ void mutex_unlock_slow(struct mutex *mutex);
 static inline void
 mutex_lock(struct mutex *mutex)
 {
-	uint32_t expected = MUTEX_FREE;
+	uint32_t expected = 0;
 
 	DEBUG_ASSERT(arch_irqs_enabled());
 	if (unlikely(!__atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_HELD, false,
@@ -56,7 +55,7 @@ mutex_unlock(struct mutex *mutex)
 {
 	uint32_t expected = MUTEX_HELD;
 
-	if (unlikely(!__atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_FREE, false,
+	if (unlikely(!__atomic_compare_exchange_n(&mutex->state, &expected, 0, false,
 						  __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
 		mutex_unlock_slow(mutex);
 }
@@ -65,9 +64,10 @@ mutex_unlock(struct mutex *mutex)
 static inline bool
 mutex_try_lock(struct mutex *mutex)
 {
-	uint32_t expected = MUTEX_FREE;
+	uint32_t now = __atomic_load_n(&mutex->state, __ATOMIC_RELAXED);
 
-	return __atomic_compare_exchange_n(&mutex->state, &expected, MUTEX_HELD, false,
+	return !(now & MUTEX_HELD) &&
+	       __atomic_compare_exchange_n(&mutex->state, &now, now | MUTEX_HELD, false,
 					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
@@ -75,7 +75,7 @@ mutex_try_lock(struct mutex *mutex)
 static inline bool
 mutex_is_held(const struct mutex *mutex)
 {
-	return __atomic_load_n(&mutex->state, __ATOMIC_RELAXED) != MUTEX_FREE;
+	return (__atomic_load_n(&mutex->state, __ATOMIC_RELAXED) & MUTEX_HELD) != 0;
 }
 
 #endif
