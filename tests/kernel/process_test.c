@@ -585,3 +585,84 @@ KTEST(process, exit_ends_all_threads, .budget_ms = 20000)
 {
 	expect_exit(t, leave_spinners, 9);
 }
+
+/* ---- Scheduling ---------------------------------------------------------------------------------
+ */
+
+/* On each CPU in turn; and a child that is sent there by its parent. */
+static USER long
+move_about(void)
+{
+	uint64_t all = 0, one;
+	uint32_t cpu;
+
+	if (call3(NR_sched_getaffinity, 0, sizeof(all), &all) != sizeof(all) || !all)
+		return 1;
+	for (unsigned i = 0; i < 64; i++) {
+		one = 1ull << i;
+		if (!(all & one)) {
+			if (call3(NR_sched_setaffinity, 0, sizeof(one), &one) != -22)
+				return 2;
+			continue;
+		}
+		if (call3(NR_sched_setaffinity, 0, sizeof(one), &one))
+			return 3;
+		for (int n = 0; n < 20; n++) {
+			if (call3(NR_getcpu, &cpu, 0, 0) || cpu != i)
+				return 4;
+			call0(NR_yield);
+		}
+	}
+	return 0;
+}
+
+static USER long
+send_a_spinner(void)
+{
+	uint64_t last = 0, all = 0;
+	long child;
+
+	call3(NR_sched_getaffinity, 0, sizeof(all), &all);
+	child = call0(NR_fork);
+	if (child == 0)
+		for (;;)
+			call3(NR_getcpu, DATA, 0, 0);
+	for (unsigned i = 0; i < 64; i++)
+		if (all >> i & 1)
+			last = 1ull << i;
+	for (int n = 0; n < 50; n++) {
+		if (call3(NR_sched_setaffinity, child, sizeof(all), n % 2 ? &all : &last))
+			return 1;
+		call0(NR_yield);
+	}
+	call2(NR_kill, child, SIGKILL);
+	return call4(NR_wait4, child, 0, 0, 0) == child ? 0 : 2;
+}
+
+KTEST(process, affinity, .budget_ms = 20000)
+{
+	expect_exit(t, move_about, 0);
+	expect_exit(t, send_a_spinner, 0);
+}
+
+/* The call tells 20 - nice; a child inherits it. */
+static USER long
+be_nice(void)
+{
+	int status;
+
+	if (call2(NR_getpriority, 0, 0) != 20 || call3(NR_setpriority, 0, 0, 100) != 0 ||
+	    call2(NR_getpriority, 0, 0) != 1)
+		return 1;
+	if (call0(NR_fork) == 0)
+		return call2(NR_getpriority, 0, 0);
+	call4(NR_wait4, -1, &status, 0, 0);
+	if (status >> 8 != 1)
+		return 2;
+	return call2(NR_getpriority, 0, 12345) == -3 && call2(NR_getpriority, 9, 0) == -22 ? 0 : 3;
+}
+
+KTEST(process, nice_values)
+{
+	expect_exit(t, be_nice, 0);
+}

@@ -107,11 +107,16 @@ enum {
 	NR_uname = 63,
 	NR_getppid = 110,
 	NR_sigaltstack = 131,
+	NR_getpriority = 140,
+	NR_setpriority = 141,
 	NR_arch_prctl = 158,
 	NR_gettid = 186,
 	NR_futex = 202,
+	NR_sched_setaffinity = 203,
+	NR_sched_getaffinity = 204,
 	NR_clock_gettime = 228,
 	NR_exit_group = 231,
+	NR_getcpu = 309,
 };
 
 /* Where a USER function lies in user mode. For programs only. */

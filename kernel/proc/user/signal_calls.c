@@ -9,18 +9,22 @@
 
 /* ---- Handlers ---------------------------------------------------------------------------- */
 
-/* A signal that is ignored from now on is not kept, even if it is blocked. */
+/* new: or NULL. A signal that is ignored from now on is not kept, even if it is blocked. */
 static void
-set_action(int signal, const struct abi_sigaction *action)
+exchange_action(int signal, const struct abi_sigaction *new, struct abi_sigaction *old)
 {
 	struct process *process = process_current();
 	struct list_head dropped = LIST_INIT(dropped);
+	struct abi_sigaction *action = &process->private->action[signal - 1];
 	struct user_thread *user;
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
 
-	process->private->action[signal - 1] = *action;
-	process->private->action[signal - 1].mask &= ~SIGNALS_UNBLOCKABLE;
-	if (signal_effect_locked(process, signal) == EFFECT_IGNORE) {
+	*old = *action;
+	if (new) {
+		*action = *new;
+		action->mask &= ~SIGNALS_UNBLOCKABLE;
+	}
+	if (new &&signal_effect_locked(process, signal) == EFFECT_IGNORE) {
 		signals_take(&process->private->pending, SIGNAL_BIT(signal), &dropped);
 		list_for_each_entry (user, &process->private->threads, link)
 			signals_take(&user->pending, SIGNAL_BIT(signal), &dropped);
@@ -39,12 +43,9 @@ sys_rt_sigaction(const uint64_t *arg)
 		return -EINVAL;
 	if (arg[1] && SIGNALS_UNBLOCKABLE & SIGNAL_BIT(signal))
 		return -EINVAL;
-	old = process_current()->private->action[signal - 1];
-	if (arg[1]) {
-		if (copy_from_user(&new, arg[1], sizeof(new)))
-			return -EFAULT;
-		set_action(signal, &new);
-	}
+	if (arg[1] && copy_from_user(&new, arg[1], sizeof(new)))
+		return -EFAULT;
+	exchange_action(signal, arg[1] ? &new : NULL, &old);
 	return arg[2] ? copy_to_user(arg[2], &old, sizeof(old)) : 0;
 }
 SYSCALL(13, rt_sigaction, 4, sys_rt_sigaction);
