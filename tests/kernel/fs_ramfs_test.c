@@ -104,6 +104,27 @@ KTEST(fs_ramfs, holes_take_no_frames)
 	expect_eq(t, remove_path(TOP "_hole", false), 0);
 }
 
+/* The last byte that a file may have, in a file that has its first pages. */
+KTEST(fs_ramfs, farthest_byte)
+{
+	uint64_t last = MAX_FILE_SIZE - 1, beyond = MAX_FILE_SIZE;
+	struct transfer from = kernel_transfer("xy", 2);
+	struct file *file;
+	uint8_t byte = 0;
+
+	assert_eq(t, make_file(TOP "_far", "near"), 0);
+	assert_eq(t, open_at_path(TOP "_far", O_RDWR, &file), 0);
+	expect_eq(t, file_write(file, &from, &last), 1); /* cut to what may be */
+	from = kernel_transfer("z", 1);
+	expect_eq(t, file_write(file, &from, &beyond), -EFBIG);
+	expect_eq(t, inode_size(file->inode), MAX_FILE_SIZE);
+	expect_eq(t, file_read_at(file, last, &byte, 1), 1);
+	expect_eq(t, byte, 'x');
+	expect_eq(t, file_truncate(file->inode, 2), 0);
+	file_put(file);
+	expect_eq(t, remove_path(TOP "_far", false), 0);
+}
+
 KTEST(fs_ramfs, positions)
 {
 	struct file *file, *append;
