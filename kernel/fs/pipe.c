@@ -173,14 +173,12 @@ fifo_open(struct file *file)
 
 	if (!pipe)
 		return -ENOMEM;
+	/* In one step: who comes between counting and waiting might be gone again. */
 	flags = spin_lock_irqsave(&pipe->lock);
 	count_locked(pipe, file, 1);
-	spin_unlock_irqrestore(&pipe->lock, flags);
 	wake_everybody(pipe);
-	if (both)
-		return 0;
-	flags = spin_lock_irqsave(&pipe->lock);
-	error = meet_locked(pipe, file_readable(file) ? READERS : WRITERS, wait);
+	if (!both)
+		error = meet_locked(pipe, file_readable(file) ? READERS : WRITERS, wait);
 	spin_unlock_irqrestore(&pipe->lock, flags);
 	if (error)
 		(void)leave(pipe, file);

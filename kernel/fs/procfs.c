@@ -20,7 +20,7 @@
 #include <process.h>
 #include <string.h>
 
-#define TEXT_MAX MiB(4)
+#define TEXT_MAX MiB(32)
 
 /* ---- Texts --------------------------------------------------------------------------------- */
 

@@ -104,10 +104,14 @@ object_inode(struct memory_object *object)
 size_t
 ram_file_limit(void)
 {
+	static size_t limit; /* (a) memory does not change; 0: not asked yet */
 	struct page_totals totals;
 
-	page_allocator_totals(&totals);
-	return totals.managed / 2;
+	if (__atomic_load_n(&limit, __ATOMIC_RELAXED) == 0) {
+		page_allocator_totals(&totals);
+		__atomic_store_n(&limit, totals.managed / 2, __ATOMIC_RELAXED);
+	}
+	return limit;
 }
 
 /* ---- Reading ------------------------------------------------------------------------------- */

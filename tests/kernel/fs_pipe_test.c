@@ -196,12 +196,10 @@ open_and_write(void *arg)
 	}
 }
 
-KTEST(fs_pipe, named_pipes_wait_for_each_other, .budget_ms = 10000)
+static void
+make_fifo(struct ktest *t)
 {
 	struct dentry *made = NULL;
-	struct thread *thread;
-	struct file *file;
-	char text[8];
 
 	mutex_lock(&names_lock);
 	expect_eq(t,
@@ -210,6 +208,15 @@ KTEST(fs_pipe, named_pipes_wait_for_each_other, .budget_ms = 10000)
 		  0);
 	mutex_unlock(&names_lock);
 	dentry_put(made);
+}
+
+KTEST(fs_pipe, named_pipes_wait_for_each_other, .budget_ms = 10000)
+{
+	struct thread *thread;
+	struct file *file;
+	char text[8];
+
+	make_fifo(t);
 	expect_eq(t, open_at_path("/fs_fifo", O_WRONLY | O_NONBLOCK, &file), -ENXIO);
 	thread = thread_create("writer", open_and_write, NULL, CPU_ANY);
 	assert_eq(t, open_at_path("/fs_fifo", O_RDONLY, &file), 0);
@@ -220,5 +227,40 @@ KTEST(fs_pipe, named_pipes_wait_for_each_other, .budget_ms = 10000)
 	expect_eq(t, open_at_path("/fs_fifo", O_RDONLY | O_NONBLOCK, &file), 0);
 	expect_eq(t, read_bytes(file, text, sizeof(text)), 0);
 	file_put(file);
+	expect_eq(t, remove_path("/fs_fifo", false), 0);
+}
+
+#define MEETINGS 150
+
+static void
+write_often(void *arg)
+{
+	for (unsigned i = 0; i < MEETINGS; i++) {
+		open_and_write(arg);
+		thread_yield();
+	}
+}
+
+/* A writer that is gone before the reader looks has been there all the same. */
+KTEST(fs_pipe, named_pipes_meet_often, .budget_ms = 30000)
+{
+	struct thread *thread;
+	unsigned got = 0;
+
+	make_fifo(t);
+	thread = thread_create("writer", write_often, NULL, CPU_ANY);
+	while (got < MEETINGS * 5) {
+		struct file *file;
+		char text[8];
+		int64_t size;
+
+		if (open_at_path("/fs_fifo", O_RDONLY, &file))
+			break;
+		while ((size = read_bytes(file, text, sizeof(text))) > 0)
+			got += (unsigned)size;
+		file_put(file);
+	}
+	expect_eq(t, got, MEETINGS * 5);
+	thread_join(thread);
 	expect_eq(t, remove_path("/fs_fifo", false), 0);
 }
