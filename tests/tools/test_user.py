@@ -28,7 +28,7 @@ HOST_LIMIT_SECONDS = 60
 POWERED_OFF = 33
 
 SECTION = re.compile(r"^@begin (\S+)\n(.*?)^@end \1 (\d+)\n", re.MULTILINE | re.DOTALL)
-SHAPE = re.compile(r"^@@ (.*)\n(.*?)^@@@ (\d+)\n", re.MULTILINE | re.DOTALL)
+SHAPE = re.compile(r"^@@ ([^\n]*)\n(.*?)^@@@ (\d+)\n", re.MULTILINE | re.DOTALL)
 
 
 class Report:
