@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INITRD = Path(os.environ.get("IKOS_INITRD", ROOT / "build/initrd.cpio"))
+INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 TESTS = ROOT / "user/tests"
 SCRIPTS = sorted(path.name for path in (ROOT / "user/files/tests/shell").glob("*.sh"))
 RANDOM = {"vm_model", "syscall_fuzz"}
