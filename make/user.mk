@@ -51,5 +51,15 @@ $(B)/iso-initrd.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(INITRD)' >$@
 $(call stamp,$(B)/iso-initrd.txt,$(INITRD))
 
+# The tools' tests of programs boot with it. Paths are made absolute: pytest runs elsewhere.
+pytest soak-user: export IKOS_INITRD = $(abspath $(INITRD))
+pytest soak-user: $(INITRD)
+
+.PHONY: soak-user
+soak-user: $(KERNEL) ## the random programs in user mode with many seeds: SEEDS=10
+	@IKOS_KERNEL="$$(realpath $(KERNEL))" IKOS_SOAK_SEEDS='$(or $(SEEDS),10)' \
+		$(PYTHON) -m pytest tests/tools/test_user_shell.py -k soak
+
+$(call needs,soak-user,qemu-system-x86_64)
 $(call needs,$(O)/initrd.cpio,busybox)
 $(call needs,$(USER_ALL),$(UCC))

@@ -112,7 +112,7 @@ set_tunable(const char *key, const char *value)
 	return false;
 }
 
-/* Take one word "KEY=VALUE" or "KEY" apart, in place. */
+/* Take one word "KEY=VALUE" or "KEY" apart, in place. It is whole again afterwards. */
 static void
 parse_word(char *word)
 {
@@ -126,6 +126,8 @@ parse_word(char *word)
 	if (!set_option(word, value) && !set_tunable(word, value))
 		kprintf("cmdline: unknown option \"%s%s%s\" ignored\n", word, equals ? "=" : "",
 			value);
+	if (equals)
+		*equals = '=';
 }
 
 static bool

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INITRD = Path(os.environ.get("IKOS_INITRD", ROOT / "build/initrd.cpio"))
+INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 TESTS = ROOT / "user/tests"
 SCRIPTS = sorted(path.name for path in (ROOT / "user/files/tests/shell").glob("*.sh"))
 RANDOM = {"vm_model", "syscall_fuzz"}
@@ -28,7 +28,7 @@ HOST_LIMIT_SECONDS = 60
 POWERED_OFF = 33
 
 SECTION = re.compile(r"^@begin (\S+)\n(.*?)^@end \1 (\d+)\n", re.MULTILINE | re.DOTALL)
-SHAPE = re.compile(r"^@@ (.*)\n(.*?)^@@@ (\d+)\n", re.MULTILINE | re.DOTALL)
+SHAPE = re.compile(r"^@@ ([^\n]*)\n(.*?)^@@@ (\d+)\n", re.MULTILINE | re.DOTALL)
 
 
 class Report:

@@ -17,7 +17,7 @@ import pytest
 pexpect = pytest.importorskip("pexpect", reason="needs the package python3-pexpect")
 
 ROOT = Path(__file__).resolve().parents[2]
-INITRD = Path(os.environ.get("IKOS_INITRD", ROOT / "build/initrd.cpio"))
+INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 
 # A new one: the shell's line editor also writes it again on the line where it is.
 PROMPT = re.compile(r"\r\nikos:\S+# ")
@@ -27,6 +27,8 @@ POWERED_OFF, REBOOTED = 33, 0
 
 UP, LEFT, RIGHT, RUBOUT = "\x1b[A", "\x1b[D", "\x1b[C", "\x7f"
 CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r|\a")
+
+SOAK_SEEDS = int(os.environ.get("IKOS_SOAK_SEEDS", "0"))  # make soak-user
 
 SEGV, ILL, FPE, ABRT = 139, 132, 136, 134  # as the shell tells them
 
@@ -38,7 +40,7 @@ def ctrl(letter: str) -> str:
 class Shell:
     """A machine whose first program is the shell, and the terminal to it."""
 
-    def __init__(self, kernel: Path, cpus: int = 2) -> None:
+    def __init__(self, kernel: Path, cpus: int = 2, patience: int = PATIENCE) -> None:
         if not INITRD.exists():
             pytest.skip(f"no initrd {INITRD}: run make initrd")
         self.child = pexpect.spawn(
@@ -48,7 +50,7 @@ class Shell:
             + ["-serial", "chardev:line", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
             + ["-kernel", str(kernel), "-initrd", str(INITRD)],
             encoding="latin-1",
-            timeout=PATIENCE,
+            timeout=patience,
             echo=False,
         )
         self.child.delaybeforesend = None
@@ -267,6 +269,25 @@ def test_memory_comes_back(shell: Shell) -> None:
     for _ in range(3):
         shell.run("w; ./syscall_fuzz 5 5 100")
     assert free_memory(shell) > before - 1024
+
+
+@pytest.mark.skipif(not SOAK_SEEDS, reason="make soak-user")
+def test_soak(kernel: Path) -> None:
+    """The random programs with many seeds, on as many CPUs as there are, several at once."""
+    shell = Shell(kernel, cpus=4, patience=10 * PATIENCE)
+    for seed in range(1, SOAK_SEEDS + 1):
+        shell.keys(f"for i in {seed} 1{seed} 2{seed}; do /tests/vm_model $i 3000 & done; ")
+        shell.keys(f"/tests/syscall_fuzz {seed} 20 500; forks 5 2; threads 8 20; wait\r")
+        said = shell.prompt()
+        assert said.count(" operations: no contradiction\n") == 3, said
+        assert "20 children" in said, said
+        assert ", 0 saw what they should not" in said, said
+        assert " 0 pages wrong" in said, said
+    shell.keys("exit\r")
+    shell.until(CONSOLE)
+    shell.keys("check\r")
+    assert "memory agrees with its books" in shell.until(CONSOLE)
+    shell.close()
 
 
 def test_no_input_no_work(shell: Shell) -> None:
