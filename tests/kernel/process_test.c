@@ -41,6 +41,14 @@ KTEST(process, first_has_id_1)
 	expect_exit(t, check_ids, 0);
 }
 
+/* The memory manager asks for processes by number. */
+KTEST(process, address_spaces_by_id)
+{
+	expect_true(t, space_of_process == process_space);
+	expect_eq(t, enable_stack_protection(1), -ESRCH); /* none runs */
+	expect_eq(t, disable_stack_protection(-1), -ESRCH);
+}
+
 static void
 run_seven(struct ktest *t)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What /proc shows of processes. See <process.h>. */
+#include <start.h>
 #include <string.h>
 #include <time.h>
 
@@ -235,3 +236,12 @@ process_current_thread(void)
 
 	return user ? thread_tid(user) : 0;
 }
+
+/* ---- What the memory manager asks by process id ------------------------------------- */
+
+static void
+process_info_init(void)
+{
+	space_of_process = process_space;
+}
+START_STEP(process_info, process_info_init, START_PROCESSES);
