@@ -566,7 +566,8 @@ def test_every_lab_is_graded_and_every_stage_is_tested(
     begin = names.index("build LAB=1")
     assert names[begin : names.index("labs")] == [
         "build LAB=1", "suites gcc-debug-lab1 --smp=4", "grade buddy",
-        "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones", "grade slab",
+        "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones",
+        "build LAB=3", "suites gcc-debug-lab3 --smp=4", "grade slab",
     ]  # fmt: skip
 
 
