@@ -570,10 +570,16 @@ KTEST(process, threads_leave_nothing, .budget_ms = 120000)
 	expect_no_leak(t, run_run_threads);
 }
 
+/* For ever; mostly without pauses, at each of which an emulator turns to other things. */
 static USER long
 spin(void)
 {
-	__asm__ volatile("1: pause; jmp 1b");
+	__asm__ volatile("1: movl $1000, %%ecx\n"
+			 "2: decl %%ecx\n\t"
+			 "jnz 2b\n\t"
+			 "pause\n\t"
+			 "jmp 1b" ::
+			     : "ecx");
 	return 0;
 }
 
