@@ -651,7 +651,7 @@ def after_batches(lab: Lab) -> Done:
 def smp_stress(lab: Lab) -> Done:
     yield from lab.begin_with((0, 1, 0, 1), 64)
     nr_alloc = nr_free = nr_failed = 0
-    # Eight workers of 1000 rounds: a free is logged before, an allocation after the call, so
+    # Eight workers of 2500 rounds: a free is logged before, an allocation after the call, so
     # in the order of the transcript no two blocks may overlap.
     while True:
         record = yield Expect((Ev.ALLOC, Ev.FREE, Ev.CHECK), what="work on four CPUs")
@@ -667,7 +667,7 @@ def smp_stress(lab: Lab) -> Done:
             nr_alloc += 1
         else:
             nr_failed += 1
-    if nr_alloc < 2000 or nr_alloc != nr_free:
+    if nr_alloc < 5000 or nr_alloc != nr_free:
         lab.ctx.fail(f"{nr_alloc} blocks were handed out and {nr_free} came back")
     lab.ctx.check(record.a == 0, "the checker found contradictions")
     lab.free_levels, lab.cached = unpack(record.b), unpack(record.c)

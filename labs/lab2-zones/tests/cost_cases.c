@@ -67,7 +67,7 @@ KTEST(zones, cost)
 /* ---- Several CPUs ---------------------------------------------------------------------- */
 
 #define NR_WORKERS 8
-#define ROUNDS	   1000
+#define ROUNDS	   2500
 #define HELD	   16
 
 static struct worker {
@@ -108,9 +108,14 @@ request(struct worker *self, struct held *held)
 		GFP_USER | GFP_NORETRY,
 		GFP_ATOMIC,
 	};
-	gfp_t gfp = flags[prng_below(&self->prng, ARRAY_SIZE(flags))];
+	gfp_t gfp = GFP_KERNEL;
 
-	held->order = prng_below(&self->prng, 7);
+	/* Two of three on one page list, so that who is interrupted there meets the next one. */
+	held->order = 0;
+	if (prng_below(&self->prng, 3) == 0) {
+		gfp = flags[prng_below(&self->prng, ARRAY_SIZE(flags))];
+		held->order = prng_below(&self->prng, 7);
+	}
 	held->page = node_alloc(&self->lab->node, gfp, held->order);
 	evidence_log(EV_ALLOC, gfp | held->order << 12,
 		     held->page ? page_to_pfn(held->page) : NO_FRAME, 0, 0);
@@ -155,7 +160,7 @@ KTEST(zones, smp_stress, .min_cpus = 2)
 	struct lab *lab = lab2_begin_with(t, layout);
 	struct thread *threads[NR_WORKERS];
 
-	sched_fuzz_ticks(300, 4000, t->seed);
+	sched_fuzz_ticks(300, 2000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++) {
 		workers[i] = (struct worker){ .lab = lab };
 		prng_seed(&workers[i].prng, prng_next(&t->prng));
