@@ -403,7 +403,7 @@ arm_timer(void)
 static void
 limit_oneself(void)
 {
-	struct rlimit memory = { 512 << 20, 512 << 20 }, size = { 16 << 20, 16 << 20 };
+	struct rlimit memory = { 64 << 20, 64 << 20 }, size = { 16 << 20, 16 << 20 };
 
 	setrlimit(RLIMIT_AS, &memory);
 	setrlimit(RLIMIT_FSIZE, &size);
