@@ -350,22 +350,33 @@ nothing(int signal)
 	(void)signal;
 }
 
+/* A file without a name. */
+static int
+anonymous_file(void)
+{
+	char name[] = "/tmp/fuzz-file-XXXXXX";
+	int fd = mkstemp(name);
+
+	unlink(name);
+	return fd;
+}
+
 /* Descriptors that are worth a call; all that may be changed are files of its own. */
 static void
 open_descriptors(void)
 {
 	static const char *const others[] = { "/proc/self/maps", "/proc/self/status",
 					      "/proc/meminfo", "/dev/zero" };
-	int ends[2], fd;
+	int ends[2], file = anonymous_file();
 
 	for (int i = 0; i < NR_FILES; i++) {
-		fd = open(i & 1 ? "a" : "b", O_RDWR | O_CREAT, 0644);
-		dup2(fd, i);
+		if (i != file && dup2(file, i) != i)
+			_exit(4);
 	}
-	for (fd = 3; fd < 64; fd++) {
-		if (fd >= NR_FILES)
-			close(fd);
-	}
+	for (int fd = NR_FILES; fd < 64; fd++)
+		close(fd);
+	close(open("a", O_RDWR | O_CREAT, 0644));
+	close(open("b", O_RDWR | O_CREAT, 0644));
 	for (int i = 0; i < 4; i++)
 		(void)!open(others[i], O_RDONLY | O_CLOEXEC);
 	(void)!open(".", O_RDONLY | O_DIRECTORY);
@@ -392,7 +403,7 @@ arm_timer(void)
 static void
 limit_oneself(void)
 {
-	struct rlimit memory = { 512 << 20, 512 << 20 }, size = { 16 << 20, 16 << 20 };
+	struct rlimit memory = { 64 << 20, 64 << 20 }, size = { 16 << 20, 16 << 20 };
 
 	setrlimit(RLIMIT_AS, &memory);
 	setrlimit(RLIMIT_FSIZE, &size);
