@@ -40,12 +40,14 @@ def ctrl(letter: str) -> str:
 class Shell:
     """A machine whose first program is the shell, and the terminal to it."""
 
-    def __init__(self, kernel: Path, cpus: int = 2, patience: int = PATIENCE) -> None:
+    def __init__(
+        self, kernel: Path, cpus: int = 2, patience: int = PATIENCE, mib: int = 256
+    ) -> None:
         if not INITRD.exists():
             pytest.skip(f"no initrd {INITRD}: run make initrd")
         self.child = pexpect.spawn(
             "qemu-system-x86_64",
-            ["-accel", "tcg", "-cpu", "max", "-m", "256M", "-smp", str(cpus), "-nodefaults"]
+            ["-accel", "tcg", "-cpu", "max", "-m", f"{mib}M", "-smp", str(cpus), "-nodefaults"]
             + ["-display", "none", "-no-reboot", "-chardev", "stdio,id=line,signal=off"]
             + ["-serial", "chardev:line", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
             + ["-kernel", str(kernel), "-initrd", str(INITRD)],
@@ -271,6 +273,21 @@ def test_memory_comes_back(shell: Shell) -> None:
     for _ in range(3):
         shell.run("w; ./syscall_fuzz 5 5 100")
     assert free_memory(shell) > before - 1024
+
+
+def test_out_of_memory(kernel: Path) -> None:
+    """Who has most is ended, and told once; the shell, which has little, never."""
+    shell = Shell(kernel, mib=48)
+    before = free_memory(shell)
+    said = shell.run("head -c 60000000 /dev/zero | sort | wc")
+    assert [line for line in said if re.fullmatch(r"out of memory: sort\[\d+\] is killed", line)]
+    grow = "head -c 9000000 /dev/zero | sort >/dev/null &"
+    said = shell.run(f"(for i in 1 2 3 4 5 6; do {grow} done; wait)")
+    killed = [line for line in said if line.startswith("out of memory: sort[")]
+    assert killed and len(killed) == len(set(killed))
+    assert free_memory(shell) > before - 1024
+    assert shell.run("echo $((6 * 7))") == ["42"]
+    shell.close()
 
 
 @pytest.mark.skipif(not SOAK_SEEDS, reason="make soak-user")

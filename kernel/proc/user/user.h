@@ -120,6 +120,13 @@ thread_tid(const struct user_thread *user)
 	return (int)user->node.key;
 }
 
+/*
+ * A fault of the running thread has found no frame: end the process that has most memory, and
+ * wait until it has. Returns true if the fault is to be tried again, false if the running process
+ * is to end itself. May sleep: out_of_memory.c.
+ */
+bool out_of_memory(void);
+
 /* ---- process.c: making, finding and removing --------------------------------------------- */
 
 /* A process without threads, child of parent (or NULL), not yet to be found. NULL: no memory. */

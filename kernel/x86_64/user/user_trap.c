@@ -78,9 +78,7 @@ page_fault(const struct trap_frame *frame, uintptr_t address)
 		signal_current(SIGBUS, BUS_ADRERR, address);
 		return;
 	case FAULT_NOMEM:
-		kprintf("out of memory: %s[%d] is killed\n", process_current()->name,
-			process_current()->pid);
-		signal_current(SIGKILL, SI_KERNEL, 0);
+		(void)out_of_memory(); /* it ends, or faults again */
 		return;
 	}
 }
@@ -107,7 +105,9 @@ fixup(struct trap_frame *frame)
 		return false;
 	if (thread_current()->user && frame->rflags & RFLAGS_IF) {
 		arch_irq_enable();
-		result = resolve(frame, address);
+		do
+			result = resolve(frame, address);
+		while (result == FAULT_NOMEM && out_of_memory());
 		arch_irq_disable();
 	}
 	if (result != FAULT_DONE)
