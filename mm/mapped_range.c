@@ -120,16 +120,26 @@ unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymou
 
 /* ---- Rights ---------------------------------------------------------------------------- */
 
+/* Is the page of a private region's entry anonymous, and has nobody else a reference to it? */
+static inline bool
+is_ours(mmu_entry_t entry)
+{
+	struct page *page = entry_page(entry);
+
+	return page_is_anonymous(page) && page_references(page) == 1;
+}
+
 /*
  * Change one entry to the given rights, or to less: what was write-protected may have been so
- * because its page is shared, which only a fault finds out. Returns whether anything changed.
+ * because its page is shared. One that is ours alone (see demand_paging.c) may be written at
+ * once, for the others a fault finds out. Returns whether anything changed.
  */
 static inline bool
 protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private)
 {
 	mmu_entry_t new;
 
-	if (private && !arch_mmu_is_writable(old))
+	if (private && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
 		rights &= ~MMU_WRITE;
 	new = arch_mmu_with_rights(old, rights);
 	if (new == old)
