@@ -41,4 +41,4 @@ spaces(int argc, char **argv)
 	print_events(&stats);
 	kprintf("page cache: %lu pages\n", (unsigned long)page_cache_total());
 }
-CONSOLE_COMMAND(spaces, "spaces", "", "address spaces of programs, and page faults so far", spaces);
+CONSOLE_COMMAND(spaces, "spaces", "", "address spaces, and page faults so far", spaces);

@@ -231,16 +231,20 @@ def test_too_early(console: Session) -> None:
 def test_buddy(console: Session) -> None:
     text = console["ikos-buddy"]
     tables = re.split(r"^(?=machine\.zone)", text, flags=re.MULTILINE)[1:]
-    assert len(tables) == 2  # all memory of DMA and of Normal is movable still
-    for table, zone in zip(tables, ("DMA", "Normal"), strict=True):
-        [(free, managed)] = re.findall(rf'"{zone}, movable", .*: (\d+) free of (\d+)\n', table)
+    groups = []
+    for table in tables:
+        [(group, free, managed)] = re.findall(r'"(.+)", .*: (\d+) free of (\d+)\n', table)
+        groups.append(group)
         rows = re.findall(r"^ +(\d+) +(\d+) +(\d+) +\d\.\d{3} +-?\d\.\d{3} ", table, re.M)
         assert [int(order) for order, _, _ in rows] == list(range(11))
         assert sum(int(n) << int(order) for order, n, _ in rows) == int(free) <= int(managed)
         assert all(count == listed for _, count, listed in rows)
+    # What files took at the start made one page block unmovable; nothing is reclaimable yet.
+    assert groups in (["DMA, movable", "Normal, movable"],
+                      ["DMA, movable", "Normal, unmovable", "Normal, movable"])  # fmt: skip
     assert "<-" not in text and "broken" not in text
     one = console["ikos-buddy &machine.zone[1].group[2].buddy"]
-    assert one.splitlines()[1:] == tables[1].splitlines()[1:]
+    assert one.splitlines()[1:] == tables[-1].splitlines()[1:]
     assert console["ikos-buddy nr_cpus"] == "nr_cpus is a unsigned int, not a struct buddy\n"
     assert console["ikos-buddy no_such_thing"].startswith("no_such_thing: No symbol")
 
@@ -251,7 +255,7 @@ def test_zones(console: Session) -> None:
     assert 'zone[0] "DMA": frames [0x0, 0x1000), ' in dma
     assert 'zone[1] "Normal": frames [0x1000, 0x8000), ' in normal
     assert re.search(r"reserve +kept from requests that prefer Normal \d+, High \d+,", dma)
-    assert re.search(r"^  from +0x1000 [mM]{28}$", normal, re.MULTILINE)
+    assert re.search(r"^  from +0x1000 [mMuU]{28}$", normal, re.MULTILINE)
     marks = [int(mark) for mark in re.findall(r"(?:min|low|high) (\d+)", normal)]
     assert marks == sorted(marks) and len(set(marks)) == 3
     assert text.count("no contradiction") == 2
@@ -313,9 +317,10 @@ def test_printers(console: Session) -> None:
     zone = console["print machine.zone[1]"]
     assert re.search(r' = zone "Normal": \d+ of \d+ frames free .*= \{\n  lock = ', zone)
     assert re.search(r" = node \[0x0, 0x8000\): \d+ frames ", console["print machine"])
-    assert re.search(r" = 0 blocks of at most \d+ = ", console["print machine.cpu[0].list[3][0]"])
+    page_list = console["print machine.cpu[0].list[3][0]"]
+    assert re.search(r" = \d+ blocks of at most \d+[,= ]", page_list)
     assert '"main" (id 0): running, CPU 0 = {' in console["print main_thread"]
-    assert "list with 3 others" in console["print all_threads"]
+    assert re.search(r"list with \d others", console["print all_threads"])
 
 
 def test_threads_that_wait(kernel: Path) -> None:

@@ -592,7 +592,7 @@ def test_console_command(kernel: Path) -> None:
     shown = boot(kernel, "trace=buddy", typed="trace\rtrace dump 2\rtrace cats\rpoweroff\r")
     found = re.search(r"trace: (\d+) events, 0 lost", shown)
     assert found and int(found[1]) > 2
-    assert len(re.findall(r"^ +\d+ +\d+ +0  add +0x\w+ +\d+  0xffff\w+", shown, re.M)) == 2
+    assert len(re.findall(r"^ +\d+ +\d+ +0  \w+ +0x\w+ +\d+  0xffff\w+", shown, re.M)) == 2
     assert "trace: use: trace, or trace dump" in shown
 
 

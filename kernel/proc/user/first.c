@@ -228,6 +228,21 @@ process_wait_first(void)
 	return status;
 }
 
+/* Asked before there is a process, which would take the terminal, and what was typed there. */
+static bool
+exists(const char *path)
+{
+	struct fs_context *fs = fs_context_create();
+	struct file *file;
+	int error = fs ? file_open(fs, path, O_RDONLY, 0, &file) : -ENOMEM;
+
+	if (!error)
+		file_put(file);
+	if (fs)
+		fs_context_put(fs);
+	return error != -ENOENT && error != -ENOTDIR;
+}
+
 static int
 start_any(const char **path)
 {
@@ -240,7 +255,7 @@ start_any(const char **path)
 		const char *argv[2] = { init_path ? init_path : usual[i], NULL };
 
 		*path = argv[0];
-		error = process_start_first(argv[0], argv, envp);
+		error = exists(argv[0]) ? process_start_first(argv[0], argv, envp) : -ENOENT;
 	}
 	return error;
 }

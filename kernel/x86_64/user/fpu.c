@@ -107,7 +107,7 @@ fpu_init(void)
 	area_size = features ? cpuid(0xd, 0).ebx : LEGACY_SIZE;
 	mxcsr_mask = probe_mxcsr();
 	arch_irq_restore(flags);
-	area_cache = kmem_cache_create("fpu area", area_size, 64, 0, NULL);
+	area_cache = kmem_cache_create("fpu_area", area_size, 64, 0, NULL);
 	if (!area_cache)
 		panic("no memory for the cache of floating-point areas");
 }
