@@ -52,4 +52,4 @@ sleep 60 & pid=$!; kill -0 $pid && echo alive; kill -KILL $pid; wait $pid; echo 
 trap 'echo trapped USR1' USR1; kill -USR1 $$; trap - USR1
 (trap 'echo leaving' EXIT; echo inside)
 (trap '' TERM; kill -TERM $(sh -c 'echo $PPID'); echo ignored)
-trap 'echo interrupted; exit 5' INT; kill -INT $$; echo not here
+trap 'echo interrupted; exit 5' USR2; kill -USR2 $$; echo not here
