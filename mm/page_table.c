@@ -131,7 +131,8 @@ page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t e
 		paddr_t at = table->root;
 
 		for (; level > 0; level--) {
-			mmu_entry_t entry = table_entries(at)[entry_index(start, level)];
+			mmu_entry_t entry =
+			    arch_mmu_read(&table_entries(at)[entry_index(start, level)]);
 
 			if (!entry)
 				break;

@@ -40,7 +40,8 @@ static inline unsigned char *
 user_byte(struct address_space *space, uintptr_t address, enum fault_access access,
 	  enum fault_result *result)
 {
-	for (unsigned tries = 0; tries < 3; tries++) {
+	/* Another thread's fork() may take the right to write again before it is used. */
+	for (unsigned tries = 0; tries < 100; tries++) {
 		mmu_entry_t entry = translate(space, address);
 
 		if (entry_allows(entry, access)) {

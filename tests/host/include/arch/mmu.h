@@ -94,10 +94,11 @@ arch_mmu_read_only(mmu_entry_t entry)
 	return entry & ~HOST_ENTRY_WRITE;
 }
 
+/* The simulated processor follows it without a lock: what it leads to must be seen, too. */
 static inline mmu_entry_t
 arch_mmu_read(const mmu_entry_t *at)
 {
-	return __atomic_load_n(at, __ATOMIC_RELAXED);
+	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
 }
 
 static inline void
