@@ -24,7 +24,7 @@ from .workshop import Workshop
 
 _EXIT_UNGRADED = 2
 _EXIT_INTERRUPTED = 130
-_MAX_SEED = (1 << 64) - 1
+MAX_SEED = (1 << 64) - 1
 _BUILD_LINES = 12
 
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def seed_number(text: str) -> int:
     """For argparse: a seed in any notation of Python."""
     value = int(text, 0)
-    if not 0 <= value <= _MAX_SEED:
+    if not 0 <= value <= MAX_SEED:
         raise argparse.ArgumentTypeError("a seed is a number from 0 to 2^64 - 1")
     return value
 
@@ -98,7 +98,7 @@ def _grade(args: argparse.Namespace) -> int:
         for case in cases:
             print(f"{case.name:<24} {case.points:>3}")
         return 0
-    seeded = [(case, _fresh_seed() if args.seed is None else args.seed) for case in cases]
+    seeded = [(case, fresh_seed() if args.seed is None else args.seed) for case in cases]
 
     if args.ref and args.submission:
         raise GradingError("--ref is not for submissions: their other labs are the reference's")
@@ -160,7 +160,7 @@ def _run(
             raise
 
 
-def _fresh_seed() -> int:
+def fresh_seed() -> int:
     """63 bits, so that it is a positive number everywhere."""
     return int.from_bytes(os.urandom(8), "little") >> 1
 

@@ -3,19 +3,16 @@
 
 import argparse
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from grading.cli import interrupt, positive, seed_number
+from grading.cli import MAX_SEED, fresh_seed, interrupt, positive, seed_number
 from grading.errors import GradingError
 
 from . import contest, known, soak, systematic
 from .shop import Shop
-
-_FRESH_BITS = 63  # a positive number everywhere
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,9 +54,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.record and (only or args.quick):
         raise GradingError("to record what catches what, run all of them against all cases")
     if args.what == "soak":
-        first = secrets.randbits(_FRESH_BITS) if args.seed is None else args.seed
+        first = fresh_seed() if args.seed is None else args.seed
         shop = Shop(args.tree, args.lab, scratch, first)
-        return soak.run(shop, only, args.jobs, range(first, first + args.seeds))
+        seeds = [(first + n) % (MAX_SEED + 1) for n in range(args.seeds)]
+        return soak.run(shop, only, args.jobs, seeds)
     shop = Shop(args.tree, args.lab, scratch, 1 if args.seed is None else args.seed)
     if args.what == "cheats":
         return contest.cheats(shop, scratch, only, args.jobs)

@@ -19,10 +19,11 @@ def run(shop: Shop, only: Sequence[str], jobs: int, seeds: Sequence[int]) -> int
     failed = 0
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for lines in pool.map(lambda seed: _failures(shop, cases, seed), seeds):
+            for seed, lines in pool.map(lambda seed: (seed, _failures(shop, cases, seed)), seeds):
                 failed += len(lines)
+                print(f"seed {seed}: {len(cases) - len(lines)} of {len(cases)} pass", flush=True)
                 for line in lines:
-                    print(line, flush=True)
+                    print(f"    {line}", flush=True)
         except BaseException:
             shop.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -32,9 +33,11 @@ def run(shop: Shop, only: Sequence[str], jobs: int, seeds: Sequence[int]) -> int
 
 
 def _failures(shop: Shop, cases: Sequence[Case], seed: int) -> list[str]:
+    """Each case that did not pass: why, and how to see it again."""
     marks = shop.mark({}, cases, [seed])
     return [
-        f"{name}, seed {seed}: {status.value}: {marks.outputs[name].partition(chr(10))[0]}"
+        f"{name}: {status.value}: {marks.outputs[name].partition(chr(10))[0]}; "
+        f"replay: make replay LAB={shop.lab.name} CASE={name} SEED={seed}"
         for name, status in marks.statuses.items()
         if status is not Status.PASS
     ]

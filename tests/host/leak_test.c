@@ -143,39 +143,32 @@ count(const struct leak *leak, void *arg)
 
 /* Find exactly nr leaks. A scan whose table is never large enough would not end. */
 static void
-expect_leaks(unsigned nr)
+leak_many(unsigned nr, void *(*alloc)(size_t size, gfp_t gfp), void (*release)(const void *object))
 {
 	unsigned found = 0;
 
+	memset(roots, 0, sizeof(roots));
+	(void)host_start_machine(MiB(64));
+	for (unsigned i = 0; i < nr; i++)
+		many[i] = alloc(1, GFP_KERNEL);
 	CHECK_EQ(leak_scan(count, &found), nr);
 	CHECK_EQ(found, nr);
+	for (unsigned i = 0; i < nr; i++)
+		release(many[i]);
+	(void)large_flush();
 }
 
 static void
 many_large_objects(void)
 {
-	memset(roots, 0, sizeof(roots));
-	(void)host_start_machine(MiB(64));
-	for (unsigned i = 0; i < NR_LARGE; i++)
-		many[i] = large_alloc(1, GFP_KERNEL);
-	expect_leaks(NR_LARGE);
-	for (unsigned i = 0; i < NR_LARGE; i++)
-		large_free(many[i]);
-	(void)large_flush();
+	leak_many(NR_LARGE, large_alloc, large_free);
 }
 
 /* Of the smallest size class: more of them lie in a frame than of any other. */
 static void
 many_small_objects(void)
 {
-	memset(roots, 0, sizeof(roots));
-	(void)host_start_machine(MiB(64));
-	for (unsigned i = 0; i < NR_SMALL; i++)
-		many[i] = kmalloc(1, GFP_KERNEL);
-	expect_leaks(NR_SMALL);
-	for (unsigned i = 0; i < NR_SMALL; i++)
-		kfree(many[i]);
-	(void)large_flush();
+	leak_many(NR_SMALL, kmalloc, kfree);
 }
 
 HOST_SUITE(leak, { "random_heaps", random_heaps }, { "many_large_objects", many_large_objects },

@@ -332,6 +332,9 @@ def test_timeline_is_what_perfetto_reads() -> None:
     for order in range(11):
         expected = sum(1 for value in final.values() if value == order)
         assert last[f"order {order:2}, free"] == {"blocks": expected}
+    assert document["metadata"] == {"title": "a title"}
+    order = {e["name"]: e["args"]["sort_index"] for e in events if "sort_index" in e["args"]}
+    assert order == {"process_sort_index": 1, "thread_sort_index": 0}
     # Every row has a name, and no number serves a process and another thread.
     named = {event["tid"] for event in events if event["name"] == "thread_name"}
     assert {event["tid"] for event in events if event["ph"] != "M"} == named

@@ -16,7 +16,7 @@ from grading.workshop import Workshop
 
 sys.path.insert(0, str(TREE / "scripts"))
 
-from mutation import hostile, known, patches  # noqa: E402
+from mutation import hostile, known, patches, soak  # noqa: E402
 from mutation.matrix import Matrix  # noqa: E402
 from mutation.mutator import changes  # noqa: E402
 from mutation.patches import Patch  # noqa: E402
@@ -199,12 +199,38 @@ def test_a_cheat_gains_nothing(directory: Path, tmp_path_factory: pytest.TempPat
     assert output.splitlines()[-1] == "1 cheats: 0 did not come to what they should"
 
 
+def test_a_case_that_luck_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    class Unlucky:
+        lab = find(TREE, "buddy")
+
+        @staticmethod
+        def mark(_changed: object, cases: list[Case], seeds: list[int]) -> Marks:
+            bad = seeds == [8]
+            status = Status.FAIL if bad else Status.PASS
+            return Marks({c.name: status for c in cases}, {c.name: "why\nmore" for c in cases})
+
+    assert soak.run(Unlucky, ["split"], 1, [7, 8]) == 1  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == [
+        "seed 7: 1 of 1 pass",
+        "seed 8: 0 of 1 pass",
+        "    split: fail: why; replay: make replay LAB=buddy CASE=split SEED=8",
+        "2 seeds, 1 cases: 1 of 2 failed",
+    ]
+
+
 def test_the_reference_with_several_seeds(tmp_path_factory: pytest.TempPathFactory) -> None:
     words = ("soak", "--lab", "zones", "--only", "compaction_unmovable")
-    # With the first of these, only chance once kept a run from being emptied.
-    seeds = ("--seed", "3585421701516583893", "--seeds", "2")
-    status, output = run(tmp_path_factory, *words, *seeds)
-    assert (status, output) == (0, "2 seeds, 1 cases: 0 of 2 failed\n")
+    # With this one, only chance once kept a run from being emptied.
+    status, output = run(tmp_path_factory, *words, "--seed", "3585421701516583893", "--seeds", "1")
+    assert status == 0
+    assert output.splitlines() == ["seed 3585421701516583893: 1 of 1 pass",
+                                   "1 seeds, 1 cases: 0 of 1 failed"]  # fmt: skip
+    # The one after the last seed is the first.
+    status, output = run(tmp_path_factory, *words, "--seed", f"{2**64 - 1}", "--seeds", "2")
+    assert status == 0
+    assert {line.partition(":")[0] for line in output.splitlines()[:2]} == {
+        f"seed {2**64 - 1}", "seed 0",
+    }  # fmt: skip
     status, output = run(tmp_path_factory, "soak", "--lab", "zones", "--only", "nix")
     assert (status, output) == (2, "mutants: no case's name begins with nix\n")
 
