@@ -73,6 +73,7 @@ struct cpu_sched {
 	struct list_head sleepers; /* (s) by rising wake_at */
 	uint64_t tick_at;	   /* (s) time_ns(); NEVER while idle */
 	uint64_t armed_for;	   /* (s) what the timer is set to, or NEVER */
+	uint64_t tick_began;	   /* (s) the latest one */
 	uint64_t switched_at;	   /* (s) when the running thread came on */
 	uint64_t ticks[2];	   /* (s) that found the kernel, and user mode, running */
 	uint64_t nr_switches;	   /* (s) */
@@ -290,6 +291,20 @@ thread_yield(void)
 
 /* ---- Interrupts ----------------------------------------------------------------------- */
 
+/*
+ * While fuzzing, ticks may be drawn that are shorter than what the tick itself takes, waiting for
+ * the other CPUs' ticks included. Then threads would never get on. So they get as much time as
+ * the tick took, for each CPU, because an emulator may run the CPUs one after the other.
+ */
+static void
+leave_time_locked(struct cpu_sched *cpu, uint64_t now)
+{
+	uint64_t took = MIN(now - cpu->tick_began, fuzz_max_ns);
+
+	assert_held(&sched_lock);
+	cpu->tick_at = MAX(cpu->tick_at, now + took * nr_cpus);
+}
+
 void
 sched_tick(bool in_user)
 {
@@ -298,6 +313,7 @@ sched_tick(bool in_user)
 
 	spin_lock(&sched_lock);
 	cpu->armed_for = NEVER;
+	cpu->tick_began = now;
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
 		thread_current()->ticks[in_user]++;
@@ -307,8 +323,11 @@ sched_tick(bool in_user)
 	} else if (thread_current() == &cpu->idle) {
 		yield_locked();
 	}
-	/* After a switch this may be another CPU, whose timer then is set already. */
-	set_timer_locked(&this_cpu(cpu_sched), time_ns());
+	/* After a switch this may be another CPU. */
+	cpu = &this_cpu(cpu_sched);
+	now = time_ns();
+	leave_time_locked(cpu, now);
+	set_timer_locked(cpu, now);
 	spin_unlock(&sched_lock);
 }
 
