@@ -188,7 +188,7 @@ KTEST(buddy, smp_stress, .min_cpus = 2)
 	struct lab *lab = lab_begin_full(t);
 	struct thread *threads[NR_WORKERS];
 
-	sched_fuzz_ticks(1000, 10000, t->seed);
+	sched_fuzz_ticks(300, 2000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++) {
 		workers[i] = (struct worker){ .lab = lab };
 		prng_seed(&workers[i].prng, prng_next(&t->prng));

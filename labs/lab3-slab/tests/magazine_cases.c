@@ -163,7 +163,7 @@ KTEST(slab, smp_stress, .min_cpus = 2, .budget_ms = 10000)
 	/* Of a size whose magazines stay small. */
 	lab3_cache(lab, 1, 513 + prng_below(&t->prng, 200), 0, PLAIN, NULL);
 	lab3_cache(lab, 2, 1 + prng_below(&t->prng, 100), 0, BARE, NULL);
-	sched_fuzz_ticks(1000, 10000, t->seed);
+	sched_fuzz_ticks(300, 2000, t->seed);
 	for (unsigned i = 0; i < NR_WORKERS; i++)
 		threads[i] = start(lab, work, i);
 	join(lab, threads);
