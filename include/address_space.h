@@ -60,6 +60,9 @@ int space_lock(struct address_space *space, uintptr_t start, size_t length, bool
 	       bool on_fault);
 int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlockall() */
 
+/* How many regions a space may have at most. */
+uint64_t space_regions_max(void);
+
 /* mincore(): whether each page of [start, start + length) is there, a byte a page, 1 or 0. */
 int space_incore(struct address_space *space, uintptr_t start, size_t length, uint8_t *vector);
 

@@ -29,6 +29,7 @@
  * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses, large pages,
  * process-context identifiers.
  */
+#include <cmdline.h>
 #include <errno.h>
 #include <percpu.h>
 #include <slab.h>
@@ -38,6 +39,9 @@
 
 static KMEM_CACHE(space_cache, "address_space", sizeof(struct address_space), 0, 0, NULL);
 static KMEM_CACHE(family_cache, "space_family", sizeof(struct space_family), 0, 0, NULL);
+
+uint64_t regions_max = 65530; /* (c) as Linux has it */
+TUNABLE(regions_max, "mm.max_map_count", 16, UINT32_MAX, "regions that one address space may have");
 
 struct mutex spaces_lock = MUTEX_INIT(spaces_lock);
 struct list_head all_spaces = LIST_INIT(all_spaces);
@@ -238,7 +242,13 @@ unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
 bool
 has_too_many_regions(struct address_space *space, unsigned more)
 {
-	return space->regions.tree.nr + more > REGIONS_MAX;
+	return space->regions.tree.nr + more > regions_max;
+}
+
+uint64_t
+space_regions_max(void)
+{
+	return regions_max;
 }
 
 int

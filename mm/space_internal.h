@@ -22,7 +22,7 @@
 #define REGION_LOCK_ON_FAULT 0x20000000u /* with MAP_LOCKED: pages come when they are touched */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
-#define REGIONS_MAX 65530 /* of one space, as Linux has it */
+extern uint64_t regions_max; /* (c) of one space */
 
 struct region {
 	struct range range;	      /* (m) where it is; also [key, end) for those who hold (o) */

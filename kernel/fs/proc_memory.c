@@ -278,7 +278,7 @@ static int
 show_max_map_count(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "65530\n");
+	text_printf(text, "%lu\n", (unsigned long)space_regions_max());
 	return 0;
 }
 

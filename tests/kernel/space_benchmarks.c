@@ -174,6 +174,66 @@ measure_map(void)
 	bench_report("space.map_unmap", pair, BENCH_REPS, 100);
 }
 
+/* A space with many regions: neighbours have different rights, so that they stay apart. */
+static struct address_space *
+make_crowd(unsigned nr)
+{
+	struct address_space *crowd = space_create();
+
+	for (unsigned i = 0; crowd && i < nr; i++) {
+		uintptr_t at = GiB(1) + i * PAGE_SIZE;
+
+		if (space_map(crowd, &at, PAGE_SIZE, i % 2 ? RW : PROT_READ,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, 0) != 0) {
+			space_put(crowd);
+			return NULL;
+		}
+	}
+	return crowd;
+}
+
+/* What a region costs to find among nr, and a mapping to make and take away. */
+static void
+measure_crowd(const char *name, unsigned nr)
+{
+	uint64_t find[BENCH_REPS], pair[BENCH_REPS];
+	struct address_space *crowd = make_crowd(nr);
+	char full_name[64];
+
+	for (unsigned rep = 0; crowd && rep < BENCH_REPS; rep++) {
+		uint64_t at = rep, now = arch_cycles();
+
+		for (unsigned i = 0; i < 1000; i++) {
+			at = (at * 6364136223846793005ul + 1442695040888963407ul) >> 3;
+			(void)region_find(crowd, GiB(1) + at % nr * PAGE_SIZE);
+		}
+		find[rep] = arch_cycles() - now;
+		now = arch_cycles();
+		for (unsigned i = 0; i < 100; i++)
+			(void)space_unmap(crowd, user_map(crowd, 16, RW), 16 * PAGE_SIZE);
+		pair[rep] = arch_cycles() - now;
+	}
+	if (!crowd)
+		return;
+	ksnprintf(full_name, sizeof(full_name), "space.regions%s.find", name);
+	bench_report(full_name, find, BENCH_REPS, 1000);
+	ksnprintf(full_name, sizeof(full_name), "space.regions%s.map_unmap", name);
+	bench_report(full_name, pair, BENCH_REPS, 100);
+	space_put(crowd);
+}
+
+static void
+measure_regions(void)
+{
+	uint64_t kept = regions_max;
+
+	regions_max = 200000;
+	measure_crowd("10", 10);
+	measure_crowd("1k", 1000);
+	measure_crowd("100k", 100000);
+	regions_max = kept;
+}
+
 BENCH_SUITE(space, "address spaces: faults, fork, mapping")
 {
 	space = space_create();
@@ -184,6 +244,7 @@ BENCH_SUITE(space, "address spaces: faults, fork, mapping")
 	measure_copy_on_write();
 	measure_file();
 	measure_map();
+	measure_regions();
 	measure_fork();
 	use_space(NULL);
 	space_put(space);

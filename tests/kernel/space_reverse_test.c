@@ -209,7 +209,7 @@ KTEST(space_reverse, too_many_regions, .budget_ms = 60000)
 	struct address_space *space = space_create();
 	uintptr_t at = GiB(2);
 
-	make_regions(t, space, REGIONS_MAX - 2);
+	make_regions(t, space, (unsigned)regions_max - 2);
 	expect_eq(t,
 		  space_map(space, &at, PAGE_SIZE * 9, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, 0),
 		  0);

@@ -170,6 +170,14 @@ SHAPES = {
     "hostname": r"ikos\n",
     "wc -c /proc/self/cmdline": r"25 /proc/self/cmdline\n",
     "vmstat": r" +free kB .*\n( +\d+){7}\n",
+    "whoami": r"root\n",
+    "owner": r"12 56\n",
+    "device": r"crw-r--r-- +1 root +root +1, +3 .* null\n",
+    "other_root": r"bin\n",
+    "top -b -n 1": r"Mem: \d+K used, .*\nCPU: .*\nLoad average: .*\n(?s:.*)\btop -b(?s:.*)",
+    "by_name": r"\d+\n(Terminated\n)?",
+    "renice 3 1": r"",
+    "busybox": r"BusyBox v(?s:.*)",
 }
 
 
