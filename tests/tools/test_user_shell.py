@@ -21,11 +21,12 @@ INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 
 # A new one: the shell's line editor also writes it again on the line where it is.
 PROMPT = re.compile(r"\r\nikos:\S+# ")
+AFTER_A_SCREEN = re.compile(r"ikos:\S+# ")  # not at the beginning of a line
 CONSOLE = "ikos> "  # the kernel's own
 PATIENCE = 40  # seconds, for the slowest host
 POWERED_OFF, REBOOTED = 33, 0
 
-UP, LEFT, RIGHT, RUBOUT = "\x1b[A", "\x1b[D", "\x1b[C", "\x7f"
+UP, LEFT, RIGHT, RUBOUT, ESCAPE = "\x1b[A", "\x1b[D", "\x1b[C", "\x7f", "\x1b"
 CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\r|\a")
 
 SOAK_SEEDS = int(os.environ.get("IKOS_SOAK_SEEDS", "0"))  # make soak-user
@@ -161,6 +162,25 @@ def test_input_to_its_end(shell: Shell) -> None:
     shell.begin("wc -l")
     shell.keys("one\r", "two\r", ctrl("d"))
     assert shell.prompt().split("\n")[-1].strip() == "2"
+
+
+def test_full_screen(shell: Shell) -> None:
+    """vi, less and watch take the terminal over and give it back."""
+    shell.begin("vi /tmp/note")
+    shell.keys("ione\rtwo words", ESCAPE)
+    shell.until("- /tmp/note [Modified]")  # before that, more keys are taken for a function key
+    shell.keys("0dw", "yyp", ":wq\r")
+    shell.until(AFTER_A_SCREEN)
+    assert shell.run("cat /tmp/note") == ["one", "words", "words"]
+    shell.begin("seq 500 | less")
+    shell.until("20")
+    shell.keys("G", "q")
+    assert "500" in shell.until(AFTER_A_SCREEN)
+    shell.begin("watch -n 1 echo tick")
+    shell.until("tick")
+    shell.keys(ctrl("c"))
+    shell.until(AFTER_A_SCREEN)
+    assert shell.run("rm /tmp/note; stty | grep -c -e -echo") == ["0"]
 
 
 def test_here_document(shell: Shell) -> None:
