@@ -103,6 +103,10 @@ struct abi_siginfo {
 		struct {
 			uint64_t address;
 		} fault;
+		struct { /* SI_TIMER */
+			int32_t id, overrun;
+			uint64_t value;
+		} timer;
 		uint8_t bytes[112];
 	};
 };

@@ -14,8 +14,14 @@
 #define CLOCK_MONOTONIC_COARSE 6
 #define CLOCK_BOOTTIME	       7
 
+/* The running process's time in user mode: one of the clocks that clock_getcpuclockid() gives. */
+#define CLOCK_PROCESS_USER (~0 * 8 + 1)
+
 #define TIMER_ABSTIME 1
 
-#define ITIMER_REAL 0
+#define ITIMER_REAL    0
+#define ITIMER_VIRTUAL 1
+#define ITIMER_PROF    2
+#define NR_ITIMERS     3
 
 #endif

@@ -218,6 +218,8 @@ devices_init(void)
 		dentry_put(make_at_start(dev, device->name,
 					 ramfs_create(S_IFCHR | device->mode, number)));
 	}
+	/* Where shm_open() and sem_open() of the C libraries have their files. */
+	dentry_put(make_at_start(dev, "shm", ramfs_create(S_IFDIR | S_ISVTX | 0777, 0)));
 	make_link(dev, "fd", "/proc/self/fd");
 	make_link(dev, "stdin", "/proc/self/fd/0");
 	make_link(dev, "stdout", "/proc/self/fd/1");

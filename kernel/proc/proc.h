@@ -34,6 +34,7 @@ struct thread {
 	int nice;		  /* (s) -20: long ticks, to 19: short ones */
 	unsigned cpu;		  /* (s) where it runs, or ran last */
 	bool queued, timed;	  /* (s) */
+	bool watched;		  /* a tick that finds it in user mode sets interrupted */
 	bool interruptible;	  /* (s) thread_interrupt() ends its sleep */
 	int woken;		  /* (s) what its sleep is to return */
 	unsigned id;		  /* (c) */

@@ -317,6 +317,8 @@ sched_tick(bool in_user)
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
 		thread_current()->ticks[in_user]++;
+		if (in_user && thread_current()->watched)
+			thread_current()->interrupted = true;
 		cpu->ticks[in_user]++;
 		cpu->tick_at = now + next_tick_locked(cpu, thread_current());
 		yield_locked();

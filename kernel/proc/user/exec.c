@@ -333,6 +333,7 @@ take_over(struct exec *exec)
 		file_put(old_file);
 	space_set_heap(process->space, exec->heap);
 	signals_exec();
+	timers_drop(process, false);
 	fd_table_exec(process->files);
 	me->clear_tid = me->robust_list = 0;
 }

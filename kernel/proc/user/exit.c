@@ -302,6 +302,7 @@ become_zombie(struct user_thread *me, int status)
 	vfork_release(process);
 	terminal_leave();
 	put_resources(process);
+	timers_drop(process, true);
 	flags = spin_lock_irqsave(&process_lock);
 	if (!private->ending)
 	private->end = (struct wait_status){ CLD_EXITED, status & 0xff };

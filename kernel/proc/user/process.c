@@ -162,6 +162,7 @@ process_new(struct process *parent)
 	new->started_ns = time_ns();
 	set_default_limits(new->limit);
 	new->process.parent = parent;
+	timers_init(&new->process);
 	if (parent)
 		inherit(new, parent);
 	return &new->process;
@@ -185,6 +186,7 @@ user_thread_new(struct process *process, void (*entry)(void *))
 		goto no_thread;
 	user->thread->user = user;
 	user->thread->nice = process->private->nice;
+	user->thread->watched = !list_empty(&process->private->cpu_timers);
 	return user;
 
 no_thread:

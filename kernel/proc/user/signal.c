@@ -64,8 +64,11 @@ signal_take_locked(struct user_thread *me, uint64_t set, struct abi_siginfo *inf
 {
 	int signal = take_from_locked(&me->pending, set, info, dropped);
 
-	return signal ? signal
-		      : take_from_locked(&me->process->private->pending, set, info, dropped);
+	if (!signal)
+		signal = take_from_locked(&me->process->private->pending, set, info, dropped);
+	if (signal && info->code == SI_TIMER)
+		timers_taken_locked(me->process, info);
+	return signal;
 }
 
 /* Must the running thread see to something before it goes on? */
@@ -268,6 +271,7 @@ signal_deliver(void)
 {
 	struct user_thread *me = user_current();
 
+	timers_check_cpu();
 	while (deliver_next(me))
 		;
 	if (arch_call_interrupted(ERESTARTSYS) || arch_call_interrupted(ERESTARTNOHAND))

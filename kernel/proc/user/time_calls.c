@@ -1,39 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * System calls about time: clocks, sleeping, alarms.
- *
- * There is one clock, time_ns(). The time of day is that plus what the battery clock said at the
- * start. Alarms (ITIMER_REAL) are watched by one thread of the kernel, which sleeps until the
- * next one is due and sends SIGALRM; the times are in the processes, under process_lock.
- */
-#include <abi/time.h>
+/* System calls about time: clocks and sleeping. */
 #include <start.h>
-#include <time.h>
 
-#include "user.h"
+#include "clocks.h"
 
-#define USEC_PER_SEC 1000000ll
-
-static uint64_t wall_at_boot; /* (c) ns since 1970 at which time_ns() was 0 */
-static struct wait_queue alarm_queue = WAIT_QUEUE_INIT(alarm_queue);
+static uint64_t wall_at_boot; /* (a) ns since 1970 at which time_ns() was 0 */
+static struct wait_queue wall_sleepers = WAIT_QUEUE_INIT(wall_sleepers);
 
 /* ---- Conversions ------------------------------------------------------------------------- */
 
-static struct abi_timespec
+struct abi_timespec
 to_timespec(uint64_t ns)
 {
 	return (struct abi_timespec){ (int64_t)(ns / NSEC_PER_SEC), (int64_t)(ns % NSEC_PER_SEC) };
 }
 
-static struct abi_timeval
+struct abi_timeval
 to_timeval(uint64_t ns)
 {
 	return (struct abi_timeval){ (int64_t)(ns / NSEC_PER_SEC),
 				     (int64_t)(ns % NSEC_PER_SEC / NSEC_PER_USEC) };
 }
 
-/* What would overflow is for ever. */
-static int
+int
 read_timespec(uintptr_t from, uint64_t *ns)
 {
 	struct abi_timespec t;
@@ -48,12 +37,22 @@ read_timespec(uintptr_t from, uint64_t *ns)
 	return 0;
 }
 
-static uint64_t
+uint64_t
 from_now(uint64_t ns)
 {
 	uint64_t now = time_ns();
 
 	return now + MIN(ns, WAIT_FOREVER - now);
+}
+
+uint64_t
+from_wall_clock(uint64_t wall_ns)
+{
+	uint64_t offset = __atomic_load_n(&wall_at_boot, __ATOMIC_RELAXED);
+
+	if (wall_ns == UINT64_MAX)
+		return wall_ns;
+	return wall_ns > offset ? wall_ns - offset : 0;
 }
 
 int
@@ -75,9 +74,7 @@ read_deadline(uintptr_t from, int clock, uint64_t *until)
 
 	if (error)
 		return error;
-	if (clock == CLOCK_REALTIME && ns != UINT64_MAX)
-		ns = ns > wall_at_boot ? ns - wall_at_boot : 0;
-	*until = ns;
+	*until = clock == CLOCK_REALTIME ? from_wall_clock(ns) : ns;
 	return 0;
 }
 
@@ -86,17 +83,71 @@ read_deadline(uintptr_t from, int clock, uint64_t *until)
 uint64_t
 wall_clock_ns(void)
 {
-	return wall_at_boot + time_ns();
+	return __atomic_load_n(&wall_at_boot, __ATOMIC_RELAXED) + time_ns();
 }
 
+/* What a process has used; the running thread's time is known up to now. */
 static uint64_t
-process_ns(void)
+process_ns_locked(struct process *process, bool user_only)
+{
+	struct process_times times = process_times_locked(process);
+	uint64_t now = process == process_current() ? thread_unaccounted_ns() : 0;
+
+	assert_held(&process_lock);
+	return user_only ? times.user_ns : times.user_ns + times.system_ns + now;
+}
+
+/*
+ * A clock of processor time that is not the caller's own: the complement of the number of the
+ * process or thread, then which of three times, with CPU_CLOCK_THREAD if it is a thread's.
+ */
+#define CPU_CLOCK_NUMBER(clock) (~((clock) >> 3))
+#define CPU_CLOCK_THREAD	4
+#define CPU_CLOCK_WHICH		3 /* 0: all of it, 1: in user mode, 2: all, exactly */
+
+bool
+clock_is_cpu_time(int clock)
+{
+	return clock == CLOCK_PROCESS_CPUTIME || clock == CLOCK_THREAD_CPUTIME ||
+	       (clock < 0 && (clock & CPU_CLOCK_WHICH) != CPU_CLOCK_WHICH);
+}
+
+bool
+cpu_clock_read_locked(int clock, uint64_t *ns)
+{
+	bool is_thread = clock == CLOCK_THREAD_CPUTIME || (clock < 0 && clock & CPU_CLOCK_THREAD);
+	int number = clock < 0 ? CPU_CLOCK_NUMBER(clock) : 0;
+	bool user_only = clock < 0 && (clock & CPU_CLOCK_WHICH) == 1;
+
+	assert_held(&process_lock);
+	if (is_thread) {
+		struct user_thread *user =
+		    number ? user_thread_find_locked(number) : user_current();
+
+		if (!user || user->process != process_current())
+			return false;
+		*ns = user_only ? thread_times(user->thread).user_ns : user->thread->run_ns;
+		if (user == user_current() && !user_only)
+			*ns += thread_unaccounted_ns();
+	} else {
+		struct process *process =
+		    number ? process_find_locked(number) : process_current();
+
+		if (!process || process->state == PROCESS_ZOMBIE)
+			return false;
+		*ns = process_ns_locked(process, user_only);
+	}
+	return true;
+}
+
+static bool
+read_cpu_clock(int clock, uint64_t *ns)
 {
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	struct process_times times = process_times_locked(process_current());
+	bool exists = cpu_clock_read_locked(clock, ns);
 
 	spin_unlock_irqrestore(&process_lock, flags);
-	return times.user_ns + times.system_ns + thread_unaccounted_ns();
+	return exists;
 }
 
 /* Returns false for a clock that there is not. */
@@ -114,16 +165,59 @@ read_clock(int clock, uint64_t *ns)
 	case CLOCK_BOOTTIME:
 		*ns = time_ns();
 		return true;
-	case CLOCK_PROCESS_CPUTIME:
-		*ns = process_ns();
-		return true;
-	case CLOCK_THREAD_CPUTIME:
-		*ns = thread_current()->run_ns + thread_unaccounted_ns();
-		return true;
 	default:
-		return false;
+		return clock_is_cpu_time(clock) && read_cpu_clock(clock, ns);
 	}
 }
+
+/* Who waits for a time of day finds out anew how long that is. */
+static void
+set_wall_clock(uint64_t ns)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	__atomic_store_n(&wall_at_boot, ns - time_ns(), __ATOMIC_RELAXED);
+	timers_wall_clock_set_locked();
+	wake_all(&wall_sleepers);
+	spin_unlock_irqrestore(&process_lock, flags);
+}
+
+static int64_t
+sys_clock_settime(const uint64_t *arg)
+{
+	uint64_t ns;
+	int error;
+
+	if (clock_is_cpu_time((int)arg[0]))
+		return read_cpu_clock((int)arg[0], &ns) ? -EPERM : -EINVAL;
+	if ((int)arg[0] != CLOCK_REALTIME)
+		return -EINVAL;
+	error = read_timespec(arg[1], &ns);
+	if (error)
+		return error;
+	if (ns == UINT64_MAX || ns < time_ns())
+		return -EINVAL;
+	set_wall_clock(ns);
+	return 0;
+}
+SYSCALL(227, clock_settime, 2, sys_clock_settime);
+
+static int64_t
+sys_settimeofday(const uint64_t *arg)
+{
+	struct abi_timeval t;
+
+	if (!arg[0])
+		return 0; /* a time zone, which is the C library's business */
+	if (copy_from_user(&t, arg[0], sizeof(t)))
+		return -EFAULT;
+	if (t.sec < 0 || t.usec < 0 || t.usec >= 1000000 || t.sec > INT32_MAX ||
+	    (uint64_t)t.sec * NSEC_PER_SEC < time_ns())
+		return -EINVAL;
+	set_wall_clock((uint64_t)t.sec * NSEC_PER_SEC + (uint64_t)t.usec * NSEC_PER_USEC);
+	return 0;
+}
+SYSCALL(164, settimeofday, 2, sys_settimeofday);
 
 static int64_t
 sys_clock_gettime(const uint64_t *arg)
@@ -196,26 +290,33 @@ SYSCALL(100, times, 1, sys_times);
 
 /* ---- Sleeping ---------------------------------------------------------------------------- */
 
-/* Returns 0 when the time has come, or -ERESTARTSYS. */
+/* Returns 0 when the time has come, of day if so, or -ERESTARTSYS. */
 static int
-sleep_until(uint64_t until)
+sleep_until(uint64_t until, bool of_day)
 {
-	struct wait_queue nobody;
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct wait_queue nobody;
 	int error = 0;
 
 	wait_queue_init(&nobody);
-	while (!error && time_ns() < until)
-		error = wait_on_until(&nobody, &process_lock, until);
+	while (!error) {
+		uint64_t at = of_day ? from_wall_clock(until) : until;
+
+		if (time_ns() >= at)
+			break;
+		error = wait_on_until(of_day ? &wall_sleepers : &nobody, &process_lock, at);
+		if (error == -ETIMEDOUT)
+			error = 0; /* unless the clock has been set back */
+	}
 	spin_unlock_irqrestore(&process_lock, flags);
-	return error == -ETIMEDOUT ? 0 : error;
+	return error;
 }
 
 /* remaining: where what is left is told if a signal comes, or 0. */
 static int64_t
 sleep_for_a_while(uint64_t until, uintptr_t remaining)
 {
-	int error = sleep_until(until);
+	int error = sleep_until(until, false);
 	struct abi_timespec left;
 	uint64_t now = time_ns();
 
@@ -249,140 +350,17 @@ sys_clock_nanosleep(const uint64_t *arg)
 		error = read_timeout(arg[2], &until);
 		return error ? error : sleep_for_a_while(until, arg[3]);
 	}
-	error = read_deadline(arg[2], clock, &until);
+	error = read_timespec(arg[2], &until);
 	if (error)
 		return error;
-	/* A time of day can be waited for again. */
-	return sleep_until(until) ? -ERESTARTNOHAND : 0;
+	/* A time that a clock shows can be waited for again. */
+	return sleep_until(until, clock == CLOCK_REALTIME) ? -ERESTARTNOHAND : 0;
 }
 SYSCALL(230, clock_nanosleep, 4, sys_clock_nanosleep);
-
-/* ---- Alarms ------------------------------------------------------------------------------ */
-
-/* A period counts from when the alarm was due, as long as that is not all over again. */
-static uint64_t
-next_alarm(const struct process_private *private, uint64_t now)
-{
-	if (!private->alarm_period)
-		return 0;
-	return MAX(private->alarm_at + private->alarm_period, now + 1);
-}
-
-/* Send what is due. Returns when the next one is. */
-static uint64_t
-ring_alarms_locked(void)
-{
-	uint64_t next = WAIT_FOREVER, now = time_ns();
-	struct process *process;
-
-	assert_held(&process_lock);
-	for (process = process_next_locked(0); process;
-	     process = process_next_locked(process->pid + 1)) {
-		struct process_private *private = process->private;
-
-		if (private->alarm_at && private->alarm_at <= now) {
-			signal_send_locked(process, NULL, SIGALRM, NULL, reaper_records_locked());
-			private->alarm_at = next_alarm(private, now);
-		}
-		if (private->alarm_at)
-			next = MIN(next, private->alarm_at);
-	}
-	return next;
-}
-
-static void
-watch_alarms(void *arg)
-{
-	irqflags_t flags = spin_lock_irqsave(&process_lock);
-
-	(void)arg;
-	for (;;) {
-		uint64_t next = ring_alarms_locked();
-
-		if (wait_on_until(&alarm_queue, &process_lock, next))
-			continue; /* which is what it is for */
-	}
-	spin_unlock_irqrestore(&process_lock, flags);
-}
-
-/* Set the alarm of the running process; the old one, as what is left, in *old. */
-static void
-set_alarm(uint64_t ns, uint64_t period, struct abi_itimerval *old)
-{
-	struct process_private *private = process_current()->private;
-	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	uint64_t now = time_ns();
-	uint64_t left = private->alarm_at ? MAX(private->alarm_at, now + NSEC_PER_USEC) - now : 0;
-
-	old->value = to_timeval(left);
-	old->interval = to_timeval(private->alarm_period);
-	private->alarm_at = ns ? from_now(ns) : 0;
-	private->alarm_period = period;
-	wake_all(&alarm_queue);
-	spin_unlock_irqrestore(&process_lock, flags);
-}
-
-static int64_t
-sys_alarm(const uint64_t *arg)
-{
-	struct abi_itimerval old;
-
-	set_alarm((uint32_t)arg[0] * NSEC_PER_SEC, 0, &old);
-	return old.value.sec + (old.value.usec > 0);
-}
-SYSCALL(37, alarm, 1, sys_alarm);
-
-static int
-to_ns(struct abi_timeval t, uint64_t *ns)
-{
-	if (t.sec < 0 || t.usec < 0 || t.usec >= USEC_PER_SEC)
-		return -EINVAL;
-	if (__builtin_mul_overflow((uint64_t)t.sec, NSEC_PER_SEC, ns))
-		*ns = UINT64_MAX / 2;
-	*ns += (uint64_t)t.usec * NSEC_PER_USEC;
-	return 0;
-}
-
-static int64_t
-sys_setitimer(const uint64_t *arg)
-{
-	struct abi_itimerval new = { { 0, 0 }, { 0, 0 } }, old;
-	uint64_t ns, period;
-
-	if (arg[0] != ITIMER_REAL)
-		return -EINVAL;
-	if (arg[1] && copy_from_user(&new, arg[1], sizeof(new)))
-		return -EFAULT;
-	if (to_ns(new.value, &ns) || to_ns(new.interval, &period))
-		return -EINVAL;
-	set_alarm(ns, period, &old);
-	return arg[2] ? copy_to_user(arg[2], &old, sizeof(old)) : 0;
-}
-SYSCALL(38, setitimer, 3, sys_setitimer);
-
-static int64_t
-sys_getitimer(const uint64_t *arg)
-{
-	struct process_private *private = process_current()->private;
-	struct abi_itimerval now;
-	irqflags_t flags;
-
-	if (arg[0] != ITIMER_REAL)
-		return -EINVAL;
-	flags = spin_lock_irqsave(&process_lock);
-	now.value =
-	    to_timeval(private->alarm_at ? MAX(private->alarm_at, time_ns()) - time_ns() : 0);
-	now.interval = to_timeval(private->alarm_period);
-	spin_unlock_irqrestore(&process_lock, flags);
-	return copy_to_user(arg[1], &now, sizeof(now));
-}
-SYSCALL(36, getitimer, 2, sys_getitimer);
 
 static void
 time_init(void)
 {
 	wall_at_boot = arch_wall_clock() * NSEC_PER_SEC - time_ns();
-	if (!thread_create("alarms", watch_alarms, NULL, CPU_ANY))
-		panic("no memory for the stack of a thread");
 }
 START_STEP(time, time_init, START_PROCESSES);

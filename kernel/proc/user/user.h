@@ -12,6 +12,7 @@
 
 #include <abi/resource.h>
 #include <abi/signal.h>
+#include <abi/time.h>
 #include <errno.h>
 #include <list.h>
 #include <memory_advanced.h>
@@ -68,6 +69,22 @@ struct process_times {
 	uint64_t user_ns, system_ns;
 };
 
+/* One of setitimer() or timer_create(); all (p) once it can be found. timers.c */
+struct timer {
+	struct list_head link;	 /* in its process's list, if of timer_create() */
+	struct list_head due;	 /* while armed: among those by time, or of its process */
+	struct process *process; /* (c) */
+	int id;			 /* (c) -1: of setitimer() */
+	int clock;		 /* (c) CLOCK_*, or as clock_getcpuclockid() gives it */
+	int signal, notify;	 /* (c) */
+	int tid;		 /* (c) the thread that gets the signal; 0: the process */
+	uint64_t value;		 /* (c) for the signal's record */
+	uint64_t at;		 /* when it expires, by its clock; 0: not armed */
+	uint64_t wall_at;	 /* the time of day meant by that, or 0 */
+	uint64_t period;	 /* ns, or 0 */
+	int overrun;		 /* expirations that the signal taken last stands for, but one */
+};
+
 /* What process.h keeps back. */
 struct process_private {
 	struct process process;
@@ -100,7 +117,9 @@ struct process_private {
 	struct process_times times;			  /* (p) of threads that have ended */
 	struct process_times children_times;		  /* (p) of those waited for */
 	uint64_t started_ns;				  /* (c) */
-	uint64_t alarm_at, alarm_period;		  /* (p) time_ns(), 0: none. ITIMER_REAL */
+	struct list_head timers;			  /* (p) of timer_create(), by number */
+	struct list_head cpu_timers; /* (p) armed ones that measure processor time */
+	struct timer itimer[NR_ITIMERS];		  /* of setitimer() */
 	int nice;					  /* (p) */
 	unsigned cpu;					  /* (p) where its last thread ended */
 };
@@ -296,6 +315,19 @@ int read_timeout(uintptr_t from, uint64_t *until) __must_check;
 
 /* The same for a time of a clock, CLOCK_REALTIME or another. */
 int read_deadline(uintptr_t from, int clock, uint64_t *until) __must_check;
+
+/* ---- timers.c ---------------------------------------------------------------------------- */
+
+void timers_init(struct process *process);
+
+/* Those of processor time: the running thread was found in user mode by a tick. */
+void timers_check_cpu(void);
+
+/* A signal of code SI_TIMER has been taken from a queue. */
+void timers_taken_locked(struct process *process, const struct abi_siginfo *info);
+
+/* Its program is replaced, or it has ended. */
+void timers_drop(struct process *process, bool has_ended);
 
 /* A random number for the running program: not predictable, unless seed= was given. */
 uint64_t user_random(void);
