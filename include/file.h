@@ -47,6 +47,12 @@ unsigned file_prot(const struct file *file);
 /* What mmap() of it shows, or NULL if it cannot be mapped. Lives as long as the file is open. */
 struct memory_object *file_object(struct file *file);
 
+/* Is it /dev/zero? To map that is to map anonymous memory. */
+bool file_is_zeroes(const struct file *file);
+
+/* It has been mapped: that is an access. */
+void file_note_mapped(struct file *file);
+
 /* The path by which an object's file is known, for /proc; "" if it has none any more. */
 void object_path(struct memory_object *object, char *path, size_t size);
 

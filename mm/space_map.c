@@ -159,15 +159,15 @@ check_request(struct map_request *request)
 		return -EOVERFLOW;
 	if (fixed && !IS_ALIGNED(request->start, PAGE_SIZE))
 		return -EINVAL;
+	if ((request->flags & MAP_HUGETLB) ||
+	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
+		return -EINVAL;
 	if (fixed && request->start > USER_END - request->length)
 		return -ENOMEM;
 	if (fixed && request->start < USER_MIN)
 		return -EPERM;
 	if (type == MAP_SHARED_VALIDATE && (request->flags & ~MAP_KNOWN))
 		return -EOPNOTSUPP;
-	if ((request->flags & MAP_HUGETLB) ||
-	    (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE))
-		return -EINVAL;
 	if ((request->flags & MAP_GROWSDOWN) && (request->object || type != MAP_PRIVATE))
 		return -EINVAL;
 	return request->prot & ~request->max_prot ? -EACCES : 0;

@@ -129,6 +129,7 @@ static const struct file_ops null_ops = { .name = "null",
 static const struct file_ops zero_ops = { .name = "zero",
 					  .seekable = true,
 					  .endless = true,
+					  .zeroes = true,
 					  .read = read_zeroes,
 					  .write = write_anything };
 static const struct file_ops full_ops = {

@@ -330,6 +330,18 @@ file_object(struct file *file)
 	return ram_file_object(file->inode->file);
 }
 
+bool
+file_is_zeroes(const struct file *file)
+{
+	return file->ops->zeroes;
+}
+
+void
+file_note_mapped(struct file *file)
+{
+	inode_touch(file->inode, false);
+}
+
 /* For people: " (deleted)" behind the name of what has none any more. */
 void
 dentry_show_path(struct dentry *dentry, char *path, size_t size)

@@ -67,6 +67,7 @@ struct file_ops {
 	/* Has a position that read() and write() move. Without it: ESPIPE. */
 	bool seekable;
 	bool endless; /* lseek() works and does nothing: 0 */
+	bool zeroes;  /* to map it is to have memory of one's own */
 	/* May sleep; may set file->ops and file->private. NULL: always works */
 	int (*open)(struct file *file);
 	void (*close)(struct file *file);

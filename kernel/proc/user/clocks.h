@@ -21,6 +21,7 @@ int read_timespec(uintptr_t from, uint64_t *ns) __must_check;
 
 /* The time_ns() that is ns from now, or a time of day is, or was. */
 uint64_t from_now(uint64_t ns);
+uint64_t time_limit(uint64_t until); /* that of the call before, if this is it again */
 uint64_t from_wall_clock(uint64_t wall_ns);
 
 /* What a clock says that measures processor time: of the running thread or process, or that of

@@ -125,8 +125,7 @@ futex_wait(uintptr_t address, bool private, uint32_t expected, uint64_t until, u
 	spin_unlock_irqrestore(&futex_lock, flags);
 	if (me.woken)
 		return 0;
-	/* With a time limit that the call would begin anew, it is not made again. */
-	return error == -ERESTARTSYS && until != WAIT_FOREVER ? -EINTR : error;
+	return error == -ERESTARTSYS && until != WAIT_FOREVER ? call_again_until(until) : error;
 }
 
 /* ---- Waking ------------------------------------------------------------------------------ */
@@ -219,6 +218,7 @@ read_limit(const uint64_t *arg, uint64_t *until)
 		return 0;
 	if (operation == FUTEX_WAIT)
 		return read_timeout(arg[3], until);
+	user_current()->wait_until = 0; /* such a time needs no keeping */
 	return read_deadline(arg[3], arg[1] & FUTEX_CLOCK_REALTIME ? 0 : 1, until);
 }
 

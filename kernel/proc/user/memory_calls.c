@@ -55,11 +55,15 @@ map_file(uintptr_t *at, const uint64_t *arg)
 	if (!file)
 		return -EBADF;
 	error = check_rights(file, prot, flags, &most);
-	if (!error && !file_object(file))
+	if (!error && file_is_zeroes(file))
+		error = space_map(my_space(), at, arg[1], prot, flags | MAP_ANONYMOUS, NULL, 0, most);
+	else if (!error && !file_object(file))
 		error = -ENODEV;
-	if (!error)
+	else if (!error)
 		error =
 		    space_map(my_space(), at, arg[1], prot, flags, file_object(file), arg[5], most);
+	if (!error)
+		file_note_mapped(file);
 	file_put(file);
 	return error;
 }

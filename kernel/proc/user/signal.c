@@ -138,7 +138,9 @@ struct delivery {
 	enum signal_effect effect;
 	struct abi_sigaction action;
 	struct abi_siginfo info;
-	bool exit; /* in place of a signal: the thread is to end */
+	/* In place of a signal: */
+	bool exit;    /* the thread is to end */
+	bool goes_on; /* the process was stopped, and its parent is to hear that it goes on */
 };
 
 static void
@@ -175,7 +177,9 @@ next_locked(struct user_thread *me, struct delivery *delivery, struct list_head 
 	assert_held(&process_lock);
 	wait_while_stopped_locked(me);
 	delivery->exit = private->ending || (private->execer && private->execer != me);
-	if (delivery->exit)
+	delivery->goes_on = private->goes_on;
+	private->goes_on = false;
+	if (delivery->exit || delivery->goes_on)
 		return true;
 	delivery->signal = signal_take_locked(me, ~me->blocked, &delivery->info, dropped);
 	if (!delivery->signal) {
@@ -211,6 +215,19 @@ stop(struct user_thread *me, int signal)
 	signals_free(&dropped);
 }
 
+/* The process was stopped and is no more: tell its parent. */
+static void
+go_on(struct user_thread *me)
+{
+	struct signal_record *record = signal_record_alloc(SIGCHLD, CLD_CONTINUED);
+	struct list_head dropped = LIST_INIT(dropped);
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	tell_parent_locked(me->process, record, &dropped);
+	spin_unlock_irqrestore(&process_lock, flags);
+	signals_free(&dropped);
+}
+
 /* The stack cannot be used. A handler for just that would fail in the same way, for ever. */
 static void
 no_stack_for(struct user_thread *me, int signal)
@@ -232,6 +249,7 @@ call_handler(struct user_thread *me, const struct delivery *delivery)
 		arch_call_again();
 	else if (arch_call_interrupted(ERESTARTSYS) || arch_call_interrupted(ERESTARTNOHAND))
 		arch_call_fail();
+	me->wait_until = 0;
 	if (me->restore_blocked)
 		to_restore = me->saved_blocked;
 	me->restore_blocked = false;
@@ -259,7 +277,9 @@ deliver_next(struct user_thread *me)
 		return false;
 	if (delivery.exit)
 		user_thread_exit(0);
-	if (delivery.effect == EFFECT_STOP)
+	if (delivery.goes_on)
+		go_on(me);
+	else if (delivery.effect == EFFECT_STOP)
 		stop(me, delivery.signal);
 	else if (delivery.effect == EFFECT_HANDLER)
 		call_handler(me, &delivery);

@@ -80,6 +80,8 @@ set_altstack(struct user_thread *me, const struct abi_sigaltstack *new, bool in_
 	if (!(new->flags &SS_DISABLE) && new->size < MINSIGSTKSZ)
 		return -ENOMEM;
 	me->altstack = *new;
+	if (new->flags & SS_DISABLE)
+		me->altstack.sp = me->altstack.size = 0;
 	return 0;
 }
 

@@ -143,9 +143,9 @@ stop_or_go_locked(struct process *process, int signal, struct list_head *dropped
 	cancel_locked(process, STOPPING, dropped);
 	if (private->stopped) {
 		private->stopped = false;
+		private->goes_on = true;
 		private->report = (struct wait_status){ CLD_CONTINUED, SIGCONT };
 		wake_all(&private->continued);
-		tell_parent_locked(process, NULL, dropped);
 	}
 }
 

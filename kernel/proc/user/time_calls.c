@@ -61,9 +61,27 @@ read_timeout(uintptr_t from, uint64_t *until)
 	uint64_t ns;
 	int error = read_timespec(from, &ns);
 
-	if (!error)
-		*until = from_now(ns);
-	return error;
+	if (error)
+		return error;
+	*until = time_limit(from_now(ns));
+	return 0;
+}
+
+uint64_t
+time_limit(uint64_t until)
+{
+	struct user_thread *me = user_current();
+	uint64_t kept = me->wait_until;
+
+	me->wait_until = 0;
+	return kept ? kept : until;
+}
+
+int
+call_again_until(uint64_t until)
+{
+	user_current()->wait_until = until;
+	return -ERESTARTNOHAND;
 }
 
 int
@@ -325,7 +343,7 @@ sleep_for_a_while(uint64_t until, uintptr_t remaining)
 	left = to_timespec(until > now ? until - now : 0);
 	if (remaining && copy_to_user(remaining, &left, sizeof(left)))
 		return -EFAULT;
-	return -EINTR;
+	return call_again_until(until);
 }
 
 static int64_t

@@ -53,6 +53,7 @@ struct user_thread {
 	uint64_t waits_for;		 /* (p) in sigtimedwait() */
 	uint64_t saved_blocked;		 /* (o) to be put back after the next signal, */
 	bool restore_blocked;		 /* (o) if so */
+	uint64_t wait_until;		 /* (o) the time limit of a call that is made again, or 0 */
 	struct abi_sigaltstack altstack; /* (o) */
 
 	uintptr_t set_tid;     /* (o) a word to write its id to at the start, or 0 */
@@ -102,6 +103,7 @@ struct process_private {
 	struct wait_status end;	    /* (p) */
 	struct user_thread *execer; /* (p) NULL, or the one that is to survive */
 	bool stopped;		    /* (p) by a signal; every thread waits */
+	bool goes_on;		    /* (p) since then, and its parent does not know yet */
 	struct wait_queue continued;
 	struct wait_status report; /* (p) stop or continuation not told yet; code 0: none */
 	bool has_execed;	   /* (p) since it was forked */
@@ -310,8 +312,17 @@ void signals_exec(void);
 void futex_wake_address(uintptr_t address);
 void futex_exit(void); /* the running thread ends: locks that it holds are marked */
 
-/* A time that a program gives as a timespec from now on, as time_ns(). 0, -EFAULT or -EINVAL. */
+/*
+ * A time that a program gives as a timespec from now on, as time_ns(). 0, -EFAULT or -EINVAL. A
+ * call that is made again, because it returned call_again_until(), gets the time it had then.
+ */
 int read_timeout(uintptr_t from, uint64_t *until) __must_check;
+
+/*
+ * What a call with such a time limit returns when it is interrupted: unless a handler is called,
+ * it is made again and has what is left of its time.
+ */
+int call_again_until(uint64_t until);
 
 /* The same for a time of a clock, CLOCK_REALTIME or another. */
 int read_deadline(uintptr_t from, int clock, uint64_t *until) __must_check;

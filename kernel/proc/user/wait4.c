@@ -100,15 +100,17 @@ wait_for_child(struct wait_request *request)
 	struct process_private *me = process_current()->private;
 	struct process *zombie = NULL;
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	int error;
+	int error, interrupted = 0;
 
+	/* A signal ends the wait only if there is still something to wait for. */
 	for (;;) {
 		error = look_locked(request, &zombie);
 		if (error || request->child || request->options & WNOHANG)
 			break;
-		error = wait_on_until(&me->child_changed, &process_lock, WAIT_FOREVER);
+		error = interrupted;
 		if (error)
 			break;
+		interrupted = wait_on_until(&me->child_changed, &process_lock, WAIT_FOREVER);
 	}
 	spin_unlock_irqrestore(&process_lock, flags);
 	if (zombie)
