@@ -41,6 +41,16 @@ void thread_yield(void);
 /* Sleep for at least that many nanoseconds. May sleep. */
 void thread_sleep_ns(uint64_t ns);
 
+/*
+ * Its priority from now on: 0 for ordinary threads, those of 1 to PRIORITY_MAX come before them.
+ * unsliced: it runs until it waits, without turns for others of the same. The kernel's own threads
+ * that serve programs have PRIORITY_SERVICE, so that no program keeps them from it.
+ */
+#define PRIORITY_MAX	 99
+#define PRIORITY_SERVICE 100
+
+void thread_set_priority(struct thread *thread, int priority, bool unsliced);
+
 /* A queue of threads that wait for something that the lock guards. */
 struct wait_queue {
 	struct list_head waiters; /* (s) sched_lock */

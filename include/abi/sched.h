@@ -19,7 +19,12 @@
 #define CLONE_CHILD_SETTID   0x01000000
 #define CLONE_IO	     0x80000000
 
-#define SCHED_OTHER 0
+#define SCHED_OTHER	    0
+#define SCHED_FIFO	    1
+#define SCHED_RR	    2
+#define SCHED_BATCH	    3
+#define SCHED_IDLE	    5
+#define SCHED_RESET_ON_FORK 0x40000000
 
 #define PRIO_PROCESS 0
 #define PRIO_PGRP    1

@@ -65,11 +65,12 @@ show_stat(struct text *text, int pid)
 		    (unsigned long)(info.started_ns / TICK_NS),
 		    (unsigned long)(memory.mapped * PAGE_SIZE), (unsigned long)memory.resident);
 	/* signal to rt_priority; then policy to cguest_time */
-	text_printf(text, "%lu %lu %lu %lu 0 0 0 17 %u 0 0 0 0 0 ",
+	text_printf(text, "%lu %lu %lu %lu 0 0 0 17 %u %d %d 0 0 0 ",
 		    (unsigned long)(info.signals_pending & INT32_MAX),
 		    (unsigned long)(info.signals_blocked & INT32_MAX),
 		    (unsigned long)(info.signals_ignored & INT32_MAX),
-		    (unsigned long)(info.signals_caught & INT32_MAX), info.cpu);
+		    (unsigned long)(info.signals_caught & INT32_MAX), info.cpu,
+		    info.real_time_priority, info.policy);
 	/* start_data to exit_code */
 	text_printf(text, "0 0 0 %lu %lu %lu %lu 0\n", (unsigned long)args[0],
 		    (unsigned long)args[1], (unsigned long)args[2], (unsigned long)args[3]);

@@ -93,6 +93,8 @@ start_feeding(struct tty *tty)
 		ldisc_init(&tty->line, kprint_serial);
 		feeder = thread_create("tty", feed, tty, CPU_ANY);
 		error = feeder ? 0 : -ENOMEM;
+		if (feeder) /* ^C ends even what never waits */
+			thread_set_priority(feeder, PRIORITY_SERVICE, true);
 	}
 	mutex_unlock(&names_lock);
 	return error;

@@ -32,9 +32,11 @@ struct thread {
 	uint64_t ticks[2];	  /* (s) that found it in the kernel, and in user mode */
 	uint64_t cpus;		  /* (s) bit for each CPU it may run on */
 	int nice;		  /* (s) -20: long ticks, to 19: short ones */
+	int priority;		  /* (s) 0: an ordinary one; from 1 on, real-time */
+	bool unsliced;		  /* (s) of its priority, it runs until it waits */
 	unsigned cpu;		  /* (s) where it runs, or ran last */
 	bool queued, timed;	  /* (s) */
-	bool watched;		  /* a tick that finds it in user mode sets interrupted */
+	bool watched;		  /* a tick that finds it running sets interrupted */
 	bool interruptible;	  /* (s) thread_interrupt() ends its sleep */
 	int woken;		  /* (s) what its sleep is to return */
 	unsigned id;		  /* (c) */
@@ -76,6 +78,9 @@ void thread_clear_interrupt(struct thread *thread);
  * one it may sleep.
  */
 void thread_set_cpus(struct thread *thread, uint64_t cpus);
+
+/* How long a thread that is as nice as all runs at a stretch. */
+uint64_t sched_tick_ns(void);
 
 /*
  * Called, if set, before each switch to another thread, with interrupts off: for what programs

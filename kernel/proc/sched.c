@@ -46,8 +46,12 @@
  * running thread's tick, and the wake-up of the first of the threads that fell asleep
  * on this CPU. An idle CPU has no tick, and without sleepers no timer at all.
  *
- * Priority is time: of threads that compete, each has its turn, and a nice value of 10 makes
- * that half as long, one of -20 twice. So nobody starves, whatever the others are.
+ * Ordinary threads have priority 0, and among them niceness is time: each has its turn, and a nice
+ * value of 10 makes that half as long, one of -20 twice. So nobody starves, whatever the others are.
+ *
+ * Those of higher priority, real-time ones, come first: the queue is sorted, and who becomes ready
+ * with a higher priority than what some CPU runs is given that CPU at once. Of the same priority
+ * each has its turn as well, unless it is not sliced: then it runs until it waits.
  *
  * What is left out: a run queue for each CPU. One queue is fair and simple; its lock would be
  * the limit on machines with many more CPUs.
@@ -77,6 +81,7 @@ struct cpu_sched {
 	uint64_t switched_at;	   /* (s) when the running thread came on */
 	uint64_t ticks[2];	   /* (s) that found the kernel, and user mode, running */
 	uint64_t nr_switches;	   /* (s) */
+	bool preempt;		   /* (s) somebody of higher priority is ready; set from afar */
 	struct prng prng;	   /* (s) draws ticks while fuzzing */
 };
 
@@ -105,6 +110,12 @@ next_tick_locked(struct cpu_sched *cpu, const struct thread *thread)
 	if (fuzz_max_ns)
 		return fuzz_min_ns + prng_below(&cpu->prng, fuzz_max_ns - fuzz_min_ns + 1);
 	return tick_us * NSEC_PER_USEC * (uint64_t)(20 - thread->nice) / 20;
+}
+
+uint64_t
+sched_tick_ns(void)
+{
+	return tick_us * NSEC_PER_USEC;
 }
 
 /* Set this CPU's timer to what comes first. */
@@ -185,6 +196,42 @@ first_ready_locked(void)
 	return NULL;
 }
 
+/* Behind those of its priority, or before them: it was interrupted and its turn is not over. */
+static void
+enqueue_locked(struct thread *thread, bool before)
+{
+	struct list_head *at = run_queue.prev;
+
+	assert_held(&sched_lock);
+	thread->state = THREAD_READY;
+	for (; at != &run_queue; at = at->prev) {
+		int priority = list_entry(at, struct thread, link)->priority;
+
+		if (before ? priority > thread->priority : priority >= thread->priority)
+			break;
+	}
+	list_add(&thread->link, at);
+}
+
+/* Of the CPUs that it may run on, call the one that runs what is least urgent, if it is less so. */
+static void
+preempt_least_locked(const struct thread *thread)
+{
+	struct thread *running, *least = NULL;
+
+	assert_held(&sched_lock);
+	list_for_each_entry (running, &all_threads, all) {
+		if (running->state != THREAD_RUNNING || !(thread->cpus >> running->cpu & 1))
+			continue;
+		if (!least || running->priority < least->priority)
+			least = running;
+	}
+	if (!least || least->priority >= thread->priority)
+		return;
+	per_cpu(cpu_sched, least->cpu).preempt = true;
+	smp_reschedule(least->cpu);
+}
+
 /* An idle CPU for the thread: this one, else the lowest; or -1. */
 static int
 idle_cpu_for_locked(const struct thread *thread)
@@ -208,8 +255,9 @@ sched_ready_locked(struct thread *thread)
 	int cpu = idle_cpu_for_locked(thread);
 
 	assert_held(&sched_lock);
-	thread->state = THREAD_READY;
-	list_add_tail(&thread->link, &run_queue);
+	enqueue_locked(thread, false);
+	if (cpu < 0 && thread->priority > 0)
+		preempt_least_locked(thread);
 	if (cpu < 0)
 		return;
 	idle_cpus &= ~(1ull << cpu);
@@ -262,19 +310,25 @@ thread_unaccounted_ns(void)
 	return ns;
 }
 
-/* Put the running thread at the end of the queue, unless it is alone or the idle thread. */
+enum yield_reason {
+	YIELD_ASKED,	 /* the thread says so */
+	YIELD_TURN_OVER, /* its tick is */
+	YIELD_PREEMPTED, /* by one of higher priority */
+};
+
+/* Run another thread, if there is one that may come before the running one. */
 static void
-yield_locked(void)
+yield_locked(enum yield_reason reason)
 {
-	struct thread *thread = thread_current();
+	struct thread *thread = thread_current(), *next = first_ready_locked();
+	bool is_idle = thread == &this_cpu(cpu_sched).idle, keeps_turn;
 
 	assert_held(&sched_lock);
-	if (!first_ready_locked())
+	keeps_turn = reason == YIELD_PREEMPTED || (reason == YIELD_TURN_OVER && thread->unsliced);
+	if (!next || (!is_idle && next->priority < thread->priority + keeps_turn))
 		return;
-	if (thread != &this_cpu(cpu_sched).idle) {
-		thread->state = THREAD_READY;
-		list_add_tail(&thread->link, &run_queue);
-	}
+	if (!is_idle)
+		enqueue_locked(thread, keeps_turn);
 	sched_switch_locked();
 }
 
@@ -285,7 +339,7 @@ thread_yield(void)
 
 	assert_may_sleep("thread_yield");
 	flags = spin_lock_irqsave(&sched_lock);
-	yield_locked();
+	yield_locked(YIELD_ASKED);
 	spin_unlock_irqrestore(&sched_lock, flags);
 }
 
@@ -317,13 +371,13 @@ sched_tick(bool in_user)
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
 		thread_current()->ticks[in_user]++;
-		if (in_user && thread_current()->watched)
+		if (thread_current()->watched)
 			thread_current()->interrupted = true;
 		cpu->ticks[in_user]++;
 		cpu->tick_at = now + next_tick_locked(cpu, thread_current());
-		yield_locked();
+		yield_locked(YIELD_TURN_OVER);
 	} else if (thread_current() == &cpu->idle) {
-		yield_locked();
+		yield_locked(YIELD_TURN_OVER);
 	}
 	/* After a switch this may be another CPU. */
 	cpu = &this_cpu(cpu_sched);
@@ -366,20 +420,46 @@ leave_cpu_locked(void)
 	sched_switch_locked();
 }
 
+/* Looked at without the lock: who sets it sends an interrupt, which comes here, afterwards. */
+static bool
+is_preempted(void)
+{
+	return __atomic_load_n(&this_cpu(cpu_sched).preempt, __ATOMIC_RELAXED);
+}
+
 void
 sched_preempt(void)
 {
 	struct thread *thread = thread_current();
 	bool idle = thread == &this_cpu(cpu_sched).idle;
 
-	if (!idle && thread->cpus >> cpu_id() & 1)
+	if (!idle && thread->cpus >> cpu_id() & 1 && !is_preempted())
 		return;
 	spin_lock(&sched_lock);
-	if (idle)
-		yield_locked();
+	this_cpu(cpu_sched).preempt = false;
+	if (idle || thread->cpus >> cpu_id() & 1)
+		yield_locked(YIELD_PREEMPTED);
 	else
 		leave_cpu_locked();
 	spin_unlock(&sched_lock);
+}
+
+/* Who waits for a turn is sorted in anew; from who runs, a CPU may have to be taken away. */
+void
+thread_set_priority(struct thread *thread, int priority, bool unsliced)
+{
+	irqflags_t flags = spin_lock_irqsave(&sched_lock);
+
+	thread->priority = priority;
+	thread->unsliced = unsliced;
+	if (thread->state == THREAD_READY) {
+		list_del(&thread->link);
+		sched_ready_locked(thread);
+	} else if (thread->state == THREAD_RUNNING) {
+		per_cpu(cpu_sched, thread->cpu).preempt = true;
+		smp_reschedule(thread->cpu);
+	}
+	spin_unlock_irqrestore(&sched_lock, flags);
 }
 
 void
@@ -411,7 +491,7 @@ idle_loop(void)
 {
 	for (;;) {
 		spin_lock(&sched_lock);
-		yield_locked();
+		yield_locked(YIELD_ASKED);
 		idle_cpus |= 1ull << cpu_id();
 		spin_unlock(&sched_lock);
 		arch_cpu_wait();

@@ -80,6 +80,11 @@ copy_thread(struct user_thread *new, const struct clone_args *args)
 	if (args->flags & CLONE_CHILD_CLEARTID)
 		new->clear_tid = args->child_tid;
 	new->thread->nice = me->thread->nice;
+	new->policy = me->reset_on_fork ? SCHED_OTHER : me->policy;
+	if (!me->reset_on_fork) {
+		new->thread->priority = me->thread->priority;
+		new->thread->unsliced = me->thread->unsliced;
+	}
 	new->thread->cpus = me->thread->cpus;
 }
 

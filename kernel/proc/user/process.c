@@ -82,6 +82,12 @@ user_thread_find_locked(int tid)
 	return node ? container_of(node, struct user_thread, node) : NULL;
 }
 
+struct user_thread *
+user_thread_or_me_locked(int tid)
+{
+	return tid ? user_thread_find_locked(tid) : user_current();
+}
+
 /* ---- Ids --------------------------------------------------------------------------------- */
 
 static bool

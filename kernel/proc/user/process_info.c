@@ -70,6 +70,10 @@ fill_locked(struct process *process, struct process_info *info)
 
 		info->cpu = first->thread->cpu;
 		info->affinity = first->thread->cpus;
+		info->policy = first->policy;
+		info->real_time_priority = first->thread->priority;
+		if (first->thread->priority)
+			info->priority = -1 - first->thread->priority;
 	}
 	fill_signals_locked(private, info);
 }

@@ -238,11 +238,6 @@ sys_getcpu(const uint64_t *arg)
 }
 SYSCALL(309, getcpu, 3, sys_getcpu);
 
-static struct user_thread *
-find_or_me_locked(int tid)
-{
-	return tid ? user_thread_find_locked(tid) : user_current();
-}
 
 static int64_t
 sys_sched_getaffinity(const uint64_t *arg)
@@ -254,7 +249,7 @@ sys_sched_getaffinity(const uint64_t *arg)
 	if (arg[1] < sizeof(cpus) || arg[1] % sizeof(cpus))
 		return -EINVAL;
 	flags = spin_lock_irqsave(&process_lock);
-	user = find_or_me_locked((int)arg[0]);
+	user = user_thread_or_me_locked((int)arg[0]);
 	if (user)
 		cpus = user->thread->cpus & all_cpus();
 	spin_unlock_irqrestore(&process_lock, flags);
@@ -277,7 +272,7 @@ sys_sched_setaffinity(const uint64_t *arg)
 	if (!cpus)
 		return -EINVAL;
 	flags = spin_lock_irqsave(&process_lock);
-	user = find_or_me_locked((int)arg[0]);
+	user = user_thread_or_me_locked((int)arg[0]);
 	if (user && user != user_current())
 		thread_set_cpus(user->thread, cpus);
 	spin_unlock_irqrestore(&process_lock, flags);
@@ -349,40 +344,3 @@ sys_setpriority(const uint64_t *arg)
 	return for_each_nice((int)arg[0], (int)arg[1], &nice, &lowest);
 }
 SYSCALL(141, setpriority, 3, sys_setpriority);
-
-/* All threads are scheduled alike: SCHED_OTHER, whose only priority is 0. */
-static int64_t
-thread_exists(int tid)
-{
-	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	bool found = find_or_me_locked(tid) != NULL;
-
-	spin_unlock_irqrestore(&process_lock, flags);
-	return found ? 0 : -ESRCH;
-}
-
-static int64_t
-sys_sched_getscheduler(const uint64_t *arg)
-{
-	return thread_exists((int)arg[0]) ? -ESRCH : SCHED_OTHER;
-}
-SYSCALL(145, sched_getscheduler, 1, sys_sched_getscheduler);
-
-static int64_t
-sys_sched_getparam(const uint64_t *arg)
-{
-	int32_t priority = 0;
-
-	if (thread_exists((int)arg[0]))
-		return -ESRCH;
-	return copy_to_user(arg[1], &priority, sizeof(priority));
-}
-SYSCALL(143, sched_getparam, 2, sys_sched_getparam);
-
-static int64_t
-sys_sched_get_priority(const uint64_t *arg)
-{
-	return arg[0] == SCHED_OTHER ? 0 : -EINVAL;
-}
-SYSCALL(146, sched_get_priority_max, 1, sys_sched_get_priority);
-SYSCALL(147, sched_get_priority_min, 1, sys_sched_get_priority);

@@ -8,7 +8,8 @@
  *	due_timers --> 10 ms --> 25 ms --> 4 s        the time_ns() at which each is due
  *
  * One that measures processor time is in a list of its process instead, which a thread looks
- * through at each tick that finds it in user mode: processor time does not pass while nobody runs.
+ * through after each tick that finds it running, on its way back to user mode: processor time does
+ * not pass while nobody runs.
  *
  * An expired timer sends its signal. While that waits to be taken, further expirations are counted
  * in its record, as the timer's overrun; the count is known for good when the signal is taken.
@@ -583,7 +584,10 @@ timers_drop(struct process *process, bool has_ended)
 static void
 start_watching(void)
 {
-	if (!thread_create("timers", watch_timers, NULL, CPU_ANY))
+	struct thread *thread = thread_create("timers", watch_timers, NULL, CPU_ANY);
+
+	if (!thread)
 		panic("no memory for the stack of a thread");
+	thread_set_priority(thread, PRIORITY_SERVICE, true);
 }
 START_STEP(timers, start_watching, START_PROCESSES);

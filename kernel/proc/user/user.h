@@ -11,6 +11,7 @@
 #define USER_H
 
 #include <abi/resource.h>
+#include <abi/sched.h>
 #include <abi/signal.h>
 #include <abi/time.h>
 #include <errno.h>
@@ -46,6 +47,8 @@ struct user_thread {
 	struct list_head link;	 /* (p) in its process's list, then in that of the dead */
 
 	struct arch_user arch;	     /* (o) and the scheduler's */
+	int policy;		     /* (p) SCHED_*; what follows from it is in thread */
+	bool reset_on_fork;	     /* (p) children are ordinary ones */
 	struct address_space *space; /* (o) what it runs in; NULL: ended */
 
 	struct signal_queue pending;	 /* (p) sent to this thread */
@@ -172,6 +175,9 @@ void user_thread_unpublish_locked(struct user_thread *user);
 /* By id, or NULL. */
 struct process *process_find_locked(int pid);
 struct user_thread *user_thread_find_locked(int tid);
+
+/* By id, or the running thread for 0, or NULL. */
+struct user_thread *user_thread_or_me_locked(int tid);
 
 /* The process with the lowest id of at least pid, or NULL. */
 struct process *process_next_locked(int pid);
@@ -331,7 +337,7 @@ int read_deadline(uintptr_t from, int clock, uint64_t *until) __must_check;
 
 void timers_init(struct process *process);
 
-/* Those of processor time: the running thread was found in user mode by a tick. */
+/* Those of processor time: the running thread was found by a tick, and is on its way back. */
 void timers_check_cpu(void);
 
 /* A signal of code SI_TIMER has been taken from a queue. */
