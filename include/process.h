@@ -78,7 +78,7 @@ struct process_info {
 	uint64_t started_ns;	     /* time_ns() */
 	int priority, nice;
 	int policy, real_time_priority; /* SCHED_*; 0: ordinary */
-	unsigned cpu; /* where it ran last */
+	unsigned cpu;			/* where it ran last */
 	uint64_t signals_pending, signals_blocked, signals_ignored, signals_caught;
 	uint64_t affinity;
 };

@@ -47,7 +47,8 @@
  * on this CPU. An idle CPU has no tick, and without sleepers no timer at all.
  *
  * Ordinary threads have priority 0, and among them niceness is time: each has its turn, and a nice
- * value of 10 makes that half as long, one of -20 twice. So nobody starves, whatever the others are.
+ * value of 10 makes that half as long, one of -20 twice. So nobody starves, whatever the others
+ *are.
  *
  * Those of higher priority, real-time ones, come first: the queue is sorted, and who becomes ready
  * with a higher priority than what some CPU runs is given that CPU at once. Of the same priority
@@ -78,7 +79,7 @@ struct cpu_sched {
 	uint64_t tick_at;	   /* (s) time_ns(); NEVER while idle */
 	uint64_t armed_for;	   /* (s) what the timer is set to, or NEVER */
 	uint64_t tick_began;	   /* (s) the latest one */
-	uint64_t switched_at;	   /* (s) when the running thread came on */
+	uint64_t switched_at;	   /* (s) up to when the running thread's time is counted */
 	uint64_t ticks[2];	   /* (s) that found the kernel, and user mode, running */
 	uint64_t nr_switches;	   /* (s) */
 	bool preempt;		   /* (s) somebody of higher priority is ready; set from afar */
@@ -265,6 +266,15 @@ sched_ready_locked(struct thread *thread)
 		smp_reschedule((unsigned)cpu);
 }
 
+/* The running thread's time, up to now. */
+static void
+account_locked(struct cpu_sched *cpu, uint64_t now)
+{
+	assert_held(&sched_lock);
+	thread_current()->run_ns += now - cpu->switched_at;
+	cpu->switched_at = now;
+}
+
 void
 sched_switch_locked(void)
 {
@@ -280,8 +290,7 @@ sched_switch_locked(void)
 	idle_cpus &= ~(1ull << cpu_id()); /* the idle thread says so itself */
 	if (prev == &cpu->idle)
 		prev->state = THREAD_READY;
-	prev->run_ns += now - cpu->switched_at;
-	cpu->switched_at = now;
+	account_locked(cpu, now);
 	if (next == &cpu->idle)
 		cpu->tick_at = NEVER;
 	else if (cpu->tick_at == NEVER || next->nice != prev->nice)
@@ -370,6 +379,7 @@ sched_tick(bool in_user)
 	cpu->tick_began = now;
 	wake_sleepers_locked(cpu, now);
 	if (now >= cpu->tick_at) {
+		account_locked(cpu, now);
 		thread_current()->ticks[in_user]++;
 		if (thread_current()->watched)
 			thread_current()->interrupted = true;

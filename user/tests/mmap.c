@@ -249,3 +249,27 @@ CASE(shared_anonymous_memory_is_zero_and_shared)
 	is(memory[0], 42);
 	is(memory[PAGE], 42);
 }
+
+/* /dev/zero is the old way to get memory. */
+CASE(from_dev_zero)
+{
+	int fd = open("/dev/zero", O_RDWR), status;
+	char *own, *shared;
+
+	need(fd >= 0);
+	own = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	shared = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(own != MAP_FAILED && shared != MAP_FAILED);
+	is(close(fd), 0);
+	is(own[PAGE], 0);
+	is(shared[PAGE], 0);
+	if (fork() == 0) {
+		own[PAGE] = shared[PAGE] = 5;
+		_exit(0);
+	}
+	yes(wait(&status) > 0);
+	is(own[PAGE], 0);
+	is(shared[PAGE], 5);
+	is(munmap(own, 2 * PAGE), 0);
+	is(munmap(shared, 2 * PAGE), 0);
+}

@@ -33,8 +33,11 @@ struct process_times
 thread_times(const struct thread *thread)
 {
 	uint64_t total = thread->run_ns, in_kernel = thread->ticks[0], in_user = thread->ticks[1];
-	uint64_t user_ns = total;
+	uint64_t user_ns;
 
+	if (thread == thread_current())
+		total += thread_unaccounted_ns();
+	user_ns = total;
 	if (in_kernel)
 		user_ns = total / (in_kernel + in_user) * in_user;
 	return (struct process_times){ user_ns, total - user_ns };

@@ -56,7 +56,8 @@ map_file(uintptr_t *at, const uint64_t *arg)
 		return -EBADF;
 	error = check_rights(file, prot, flags, &most);
 	if (!error && file_is_zeroes(file))
-		error = space_map(my_space(), at, arg[1], prot, flags | MAP_ANONYMOUS, NULL, 0, most);
+		error =
+		    space_map(my_space(), at, arg[1], prot, flags | MAP_ANONYMOUS, NULL, 0, most);
 	else if (!error && !file_object(file))
 		error = -ENODEV;
 	else if (!error)

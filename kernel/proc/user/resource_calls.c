@@ -238,7 +238,6 @@ sys_getcpu(const uint64_t *arg)
 }
 SYSCALL(309, getcpu, 3, sys_getcpu);
 
-
 static int64_t
 sys_sched_getaffinity(const uint64_t *arg)
 {

@@ -4,7 +4,8 @@
  *
  *	SCHED_OTHER, _BATCH, _IDLE    ordinary, priority 0: niceness only
  *	SCHED_RR                      real-time, priority 1 to 99: turns among those of the same
- *	SCHED_FIFO                    real-time: runs until it waits, yields, or one more urgent comes
+ *	SCHED_FIFO                    real-time: runs until it waits, yields, or one more urgent
+ *comes
  */
 #include <time.h>
 

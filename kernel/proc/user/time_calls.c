@@ -104,17 +104,6 @@ wall_clock_ns(void)
 	return __atomic_load_n(&wall_at_boot, __ATOMIC_RELAXED) + time_ns();
 }
 
-/* What a process has used; the running thread's time is known up to now. */
-static uint64_t
-process_ns_locked(struct process *process, bool user_only)
-{
-	struct process_times times = process_times_locked(process);
-	uint64_t now = process == process_current() ? thread_unaccounted_ns() : 0;
-
-	assert_held(&process_lock);
-	return user_only ? times.user_ns : times.user_ns + times.system_ns + now;
-}
-
 /*
  * A clock of processor time that is not the caller's own: the complement of the number of the
  * process or thread, then which of three times, with CPU_CLOCK_THREAD if it is a thread's.
@@ -136,6 +125,7 @@ cpu_clock_read_locked(int clock, uint64_t *ns)
 	bool is_thread = clock == CLOCK_THREAD_CPUTIME || (clock < 0 && clock & CPU_CLOCK_THREAD);
 	int number = clock < 0 ? CPU_CLOCK_NUMBER(clock) : 0;
 	bool user_only = clock < 0 && (clock & CPU_CLOCK_WHICH) == 1;
+	struct process_times times;
 
 	assert_held(&process_lock);
 	if (is_thread) {
@@ -144,17 +134,15 @@ cpu_clock_read_locked(int clock, uint64_t *ns)
 
 		if (!user || user->process != process_current())
 			return false;
-		*ns = user_only ? thread_times(user->thread).user_ns : user->thread->run_ns;
-		if (user == user_current() && !user_only)
-			*ns += thread_unaccounted_ns();
+		times = thread_times(user->thread);
 	} else {
-		struct process *process =
-		    number ? process_find_locked(number) : process_current();
+		struct process *process = number ? process_find_locked(number) : process_current();
 
 		if (!process || process->state == PROCESS_ZOMBIE)
 			return false;
-		*ns = process_ns_locked(process, user_only);
+		times = process_times_locked(process);
 	}
+	*ns = user_only ? times.user_ns : times.user_ns + times.system_ns;
 	return true;
 }
 

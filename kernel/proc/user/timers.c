@@ -23,12 +23,12 @@
 
 #include "clocks.h"
 
-#define USEC_PER_SEC   1000000ll
-#define OVERRUN_MAX    INT32_MAX
-#define TIMERS_MAX     32768 /* of one process */
-#define SIGEV_SIGNAL   0
-#define SIGEV_NONE     1
-#define SIGEV_THREAD   2 /* the C library's thread: to the kernel a signal */
+#define USEC_PER_SEC	1000000ll
+#define OVERRUN_MAX	INT32_MAX
+#define TIMERS_MAX	32768 /* of one process */
+#define SIGEV_SIGNAL	0
+#define SIGEV_NONE	1
+#define SIGEV_THREAD	2 /* the C library's thread: to the kernel a signal */
 #define SIGEV_THREAD_ID 4
 
 struct abi_sigevent {
@@ -142,8 +142,8 @@ send_locked(const struct timer *timer, uint64_t missed, struct signal_record **s
 	}
 	if (timer->tid && (!user || user->process != timer->process))
 		return; /* that thread has ended */
-	record = waiting_record_locked(timer, user ? &user->pending
-						   : &timer->process->private->pending);
+	record =
+	    waiting_record_locked(timer, user ? &user->pending : &timer->process->private->pending);
 	if (record) {
 		add_overrun(&record->info.timer.overrun, missed + 1);
 		return;
@@ -261,12 +261,12 @@ timers_init(struct process *process)
 	list_init(&private->timers);
 	list_init(&private->cpu_timers);
 	for (unsigned i = 0; i < NR_ITIMERS; i++)
-		private->itimer[i] = (struct timer){
-			.process = process,
-			.id = -1,
-			.clock = interval_timers[i].clock,
-			.signal = interval_timers[i].signal,
-		};
+	private->itimer[i] = (struct timer){
+		.process = process,
+		.id = -1,
+		.clock = interval_timers[i].clock,
+		.signal = interval_timers[i].signal,
+	};
 }
 
 /* Set one of the running process; what was before, in *old. */

@@ -123,10 +123,10 @@ struct process_private {
 	struct process_times children_times;		  /* (p) of those waited for */
 	uint64_t started_ns;				  /* (c) */
 	struct list_head timers;			  /* (p) of timer_create(), by number */
-	struct list_head cpu_timers; /* (p) armed ones that measure processor time */
-	struct timer itimer[NR_ITIMERS];		  /* of setitimer() */
-	int nice;					  /* (p) */
-	unsigned cpu;					  /* (p) where its last thread ended */
+	struct list_head cpu_timers;	 /* (p) armed ones that measure processor time */
+	struct timer itimer[NR_ITIMERS]; /* of setitimer() */
+	int nice;			 /* (p) */
+	unsigned cpu;			 /* (p) where its last thread ended */
 };
 
 extern spinlock_t process_lock;
