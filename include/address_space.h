@@ -50,6 +50,15 @@ int space_map(struct address_space *space, uintptr_t *address, size_t length, un
 	      unsigned flags, struct memory_object *object, uint64_t offset, unsigned max_prot)
     __must_check;
 int space_unmap(struct address_space *space, uintptr_t start, size_t length);
+
+/*
+ * The object that is mapped from its beginning at an address, with a reference, or NULL; and unmap
+ * what of it, within length, still is where it came by being mapped whole at start: how many pages.
+ */
+struct memory_object *space_object_at(struct address_space *space, uintptr_t address);
+size_t space_unmap_object(struct address_space *space, uintptr_t start, size_t length,
+			  struct memory_object *object);
+
 /* What lies before the first hole, or before what must not have these rights, gets them anyway. */
 int space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot);
 int space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_t new_length,

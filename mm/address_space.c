@@ -251,6 +251,47 @@ space_regions_max(void)
 	return regions_max;
 }
 
+struct memory_object *
+space_object_at(struct address_space *space, uintptr_t address)
+{
+	struct memory_object *object = NULL;
+	struct region *region;
+
+	mutex_lock(&space->lock);
+	region = region_find(space, address);
+	if (region && region->object && region_start(region) == address && region->offset == 0) {
+		object = region->object;
+		object->ops->get(object);
+	}
+	mutex_unlock(&space->lock);
+	return object;
+}
+
+size_t
+space_unmap_object(struct address_space *space, uintptr_t start, size_t length,
+		   struct memory_object *object)
+{
+	struct list_head dead = LIST_INIT(dead);
+	struct region_spares spares = { .nr = 0 };
+	struct region *region, *next;
+	size_t pages = 0;
+
+	mutex_lock(&space->lock);
+	region = region_find(space, start);
+	for (; region && region_start(region) - start < length; region = next) {
+		uint64_t index = (region_start(region) - start) >> PAGE_SHIFT;
+
+		next = region_next(region);
+		if (region->object != object || region->offset != index)
+			continue;
+		pages += region_pages(region);
+		unmap_locked(space, region_start(region), region_end(region), &spares, &dead);
+	}
+	mutex_unlock(&space->lock);
+	regions_bury(&dead);
+	return pages;
+}
+
 int
 space_unmap(struct address_space *space, uintptr_t start, size_t length)
 {

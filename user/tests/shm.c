@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared memory by number and by name: System V segments, and shm_open(). */
+#include "ktap.h"
+
+#include <fcntl.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+static key_t
+fresh_key(void)
+{
+	return (key_t)(0x1b050000 + getpid());
+}
+
+CASE(written_by_one_read_by_another)
+{
+	int id = shmget(IPC_PRIVATE, 3 * PAGE, IPC_CREAT | 0600), status;
+	char *memory = shmat(id, NULL, 0);
+
+	need(id >= 0 && memory != (void *)-1);
+	is(memory[2 * PAGE], 0);
+	if (fork() == 0) {
+		char *again = shmat(id, NULL, 0);
+
+		memory[PAGE] = 'a';
+		again[2 * PAGE] = 'b';
+		_exit(again[PAGE] == 'a' ? 0 : 1);
+	}
+	yes(wait(&status) > 0);
+	is(status, 0);
+	is(memory[PAGE], 'a');
+	is(memory[2 * PAGE], 'b');
+	is(shmdt(memory), 0);
+	faults(READ, memory, SIGSEGV, SEGV_MAPERR);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+	fails(shmat(id, NULL, 0), EINVAL);
+}
+
+CASE(by_key)
+{
+	key_t key = fresh_key();
+	int id = shmget(key, 100, IPC_CREAT | IPC_EXCL | 0640);
+
+	need(id >= 0);
+	is(shmget(key, 100, 0), id);
+	is(shmget(key, 0, 0), id);
+	is(shmget(key, 100, IPC_CREAT), id);
+	fails(shmget(key, 100, IPC_CREAT | IPC_EXCL), EEXIST);
+	fails(shmget(key, PAGE + 1, 0), EINVAL);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+	fails(shmget(key, 100, 0), ENOENT);
+	fails(shmget(key, 0, IPC_CREAT), EINVAL);
+}
+
+CASE(described)
+{
+	int id = shmget(fresh_key(), 5000, IPC_CREAT | 0604);
+	struct shmid_ds what;
+	char *first, *second;
+
+	need(id >= 0);
+	is(shmctl(id, IPC_STAT, &what), 0);
+	is(what.shm_segsz, 5000);
+	is(what.shm_perm.mode, 0604);
+	is(what.shm_nattch, 0);
+	is(what.shm_cpid, getpid());
+	is(what.shm_atime, 0);
+	first = shmat(id, NULL, 0);
+	second = shmat(id, NULL, SHM_RDONLY);
+	need(first != (void *)-1 && second != (void *)-1);
+	is(shmctl(id, IPC_STAT, &what), 0);
+	is(what.shm_nattch, 2);
+	is(what.shm_lpid, getpid());
+	yes(what.shm_atime != 0);
+	first[4999] = 7;
+	is(second[4999], 7);
+	faults(WRITE, second, SIGSEGV, SEGV_ACCERR);
+	is(shmdt(first), 0);
+	what.shm_perm.mode = 0600;
+	is(shmctl(id, IPC_SET, &what), 0);
+	is(shmctl(id, IPC_STAT, &what), 0);
+	is(what.shm_perm.mode, 0600);
+	is(what.shm_nattch, 1);
+	yes(what.shm_dtime != 0);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+	is(second[4999], 7); /* until the last has left it */
+	is(shmctl(id, IPC_STAT, &what), 0);
+	yes(what.shm_perm.mode & 01000 /* SHM_DEST */);
+	is(shmdt(second), 0);
+	fails(shmctl(id, IPC_STAT, &what), EINVAL);
+}
+
+CASE(where)
+{
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+	char *hole = map(4), *memory;
+
+	need(id >= 0);
+	is(munmap(hole, 4 * PAGE), 0);
+	fails(shmat(id, hole + 1, 0), EINVAL);
+	memory = shmat(id, hole + PAGE + 1, SHM_RND);
+	yes(memory == hole + PAGE);
+	fails(shmat(id, hole + PAGE, 0), EINVAL);
+	yes(shmat(id, hole + PAGE, SHM_REMAP) == memory);
+	fails(shmdt(hole), EINVAL);
+	fails(shmdt(memory + 1), EINVAL);
+	is(shmdt(memory), 0);
+	fails(shmdt(memory), EINVAL);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+}
+
+/* What has been unmapped or mapped over in between stays as it is. */
+CASE(detached_in_pieces)
+{
+	int id = shmget(IPC_PRIVATE, 5 * PAGE, IPC_CREAT | 0600);
+	char *memory = shmat(id, NULL, 0);
+	struct shmid_ds what;
+
+	need(id >= 0 && memory != (void *)-1);
+	is(munmap(memory + PAGE, PAGE), 0);
+	need(mmap(memory + 3 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+	memory[3 * PAGE] = 9;
+	is(shmdt(memory), 0);
+	is(memory[3 * PAGE], 9);
+	faults(READ, memory, SIGSEGV, SEGV_MAPERR);
+	faults(READ, memory + 4 * PAGE, SIGSEGV, SEGV_MAPERR);
+	is(shmctl(id, IPC_STAT, &what), 0);
+	is(what.shm_nattch, 0);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+}
+
+CASE(given_up_by_exit)
+{
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600), status;
+	struct shmid_ds what;
+
+	need(id >= 0);
+	if (fork() == 0) {
+		need(shmat(id, NULL, 0) != (void *)-1);
+		is(shmctl(id, IPC_RMID, NULL), 0);
+		_exit(0);
+	}
+	yes(wait(&status) > 0);
+	is(status, 0);
+	fails(shmctl(id, IPC_STAT, &what), EINVAL);
+}
+
+CASE(refused)
+{
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+
+	need(id >= 0);
+	fails(shmat(-1, NULL, 0), EINVAL);
+	fails(shmat(id + 12345, NULL, 0), EINVAL);
+	fails(shmctl(id, 99, NULL), EINVAL);
+	fails(shmctl(id, IPC_STAT, (void *)8), EFAULT);
+	fails(shmget(IPC_PRIVATE, 0, 0600), EINVAL);
+	fails(shmdt((void *)PAGE), EINVAL);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+}
+
+CASE(by_name)
+{
+	char name[32], *memory;
+	int fd, status;
+	struct stat what;
+
+	sprintf(name, "/test-%d", (int)getpid());
+	fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	need(fd >= 0);
+	fails(shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
+	is(ftruncate(fd, 2 * PAGE), 0);
+	memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	need(memory != MAP_FAILED);
+	if (fork() == 0) {
+		int own = shm_open(name, O_RDWR, 0);
+		char *again = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
+
+		again[PAGE] = 'x';
+		_exit(0);
+	}
+	yes(wait(&status) > 0);
+	is(status, 0);
+	is(memory[PAGE], 'x');
+	is(fstat(fd, &what), 0);
+	is(what.st_size, 2 * PAGE);
+	is(shm_unlink(name), 0);
+	fails(shm_unlink(name), ENOENT);
+	is(memory[PAGE], 'x');
+}
