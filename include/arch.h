@@ -25,6 +25,9 @@ uint64_t arch_map_boot_memory(uintptr_t start, uint64_t size);
  */
 paddr_t arch_direct_map_end(void);
 
+/* Bytes of the direct map in pages that an entry of that level maps: 4 KiB, 2 MiB, 1 GiB. */
+uint64_t arch_direct_map_bytes(unsigned level);
+
 /* What this processor calls itself: somewhere in the buffer. */
 const char *arch_cpu_name(char buffer[49]);
 

@@ -101,7 +101,7 @@ space_create_in(struct space_family *family)
 	space->references = 1;
 	range_tree_init(&space->regions, 0, USER_END);
 	list_init(&space->moved);
-	space->map_top = USER_END;
+	space->map_top = USER_WINDOW;
 	space->guard_stack = true;
 	enter(space);
 	return space;

@@ -39,6 +39,7 @@ enum cpu_feature {
 	CPU_SMEP,    /* the kernel cannot execute user pages */
 	CPU_SMAP,    /* the kernel cannot touch user pages by accident */
 	CPU_UMIP,    /* user code cannot read descriptor tables' addresses */
+	CPU_LA57,    /* five levels of page tables; see kernel_map.c */
 	NR_CPU_FEATURES,
 };
 
@@ -49,8 +50,12 @@ void cpu_features_probe(void);	/* read CPUID, once, on the boot CPU */
 void cpu_features_report(void); /* one line: the model, and what it lacks */
 void cpu_features_enable(void); /* set CR0, CR4 and EFER of this CPU */
 
-/* What an AP loads into EFER before it turns paging on: LME, and NXE if there is NX. */
+/*
+ * What an AP loads into EFER and CR4 before it turns paging on: what the kernel's page tables
+ * need, for it runs on them at once.
+ */
 uint64_t cpu_boot_efer(void);
+uint64_t cpu_boot_cr4(void);
 
 /* ---- Descriptor tables and per-CPU state: gdt.c, idt.c --------------------- */
 
@@ -180,6 +185,9 @@ _Noreturn void panic_frame(const struct trap_frame *frame, const char *fmt, ...)
 /* ---- Kernel page tables: kernel_map.c ----------------------------------------- */
 
 extern uint64_t kernel_cr3;
+
+/* boot.S: go on with five levels of page tables, the boot tables among them. Once, on those. */
+void boot_five_levels(void);
 
 /* Leave the boot page tables for the final ones. Once, right after boot_alloc_init(). */
 void kernel_map_init(const struct memory_map *map);

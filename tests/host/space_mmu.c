@@ -23,6 +23,7 @@ static struct translation {
 static spinlock_t tlb_lock = SPINLOCK_INIT("tlb", RANK_CONSOLE); /* all of tlb */
 
 unsigned arch_mmu_levels = 4;
+uintptr_t arch_mmu_user_end = USER_WINDOW;
 _Thread_local unsigned host_mmu_cpu;
 
 static struct translation *

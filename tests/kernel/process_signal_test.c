@@ -308,8 +308,8 @@ copied(const void *function)
 KTEST(process_signal, returns_to_bad_addresses, .budget_ms = 20000)
 {
 	static const uint64_t bad[] = {
-		0,	  KERNEL_BASE, 0x800000000000, 0xffff7fffffffffff, 0x1234567812345678,
-		USER_END, UINT64_MAX
+		0,	     KERNEL_BASE, 0x800000000000, 0xffff7fffffffffff, 0x1234567812345678,
+		USER_WINDOW, UINT64_MAX
 	};
 	struct wait_status status = return_to(t, copied((const void *)end_well), 0, 0);
 

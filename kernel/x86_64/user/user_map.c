@@ -9,6 +9,8 @@
  *	root   0 .. 255     the program's                own tables
  *	       256 .. 511   the kernel's                 copied, tables shared
  *
+ * That is so with four levels and with five. With five, all of the kernel is below entry 511.
+ *
  * Process-context identifiers are not used: loading CR3 forgets all translations of programs.
  *
  * Sources: Intel SDM vol. 3, 4.5 (entries), 4.10.4 (invalidation).
@@ -29,7 +31,6 @@ _Static_assert(MMU_BIT_PRESENT == PTE_PRESENT && MMU_BIT_WRITE == PTE_WRITE &&
 		   MMU_ADDRESS == PTE_ADDRESS && MMU_ENTRIES == PTES_PER_TABLE,
 	       "<arch/mmu.h> and pte.h describe the same entries");
 
-unsigned arch_mmu_levels = 4;
 uint64_t arch_mmu_bit_no_exec;
 
 static void

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <printk.h>
 
+#include "../pte.h"
 #include "machine.h"
 
 struct fixup {
@@ -208,7 +209,7 @@ exception(struct trap_frame *frame)
 static bool
 may_go_on(const struct trap_frame *frame)
 {
-	return (uint64_t)((int64_t)(frame->rip << 16) >> 16) == frame->rip;
+	return frame->rip < USER_WINDOW || pte_is_canonical(frame->rip);
 }
 
 void

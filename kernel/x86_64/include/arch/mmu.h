@@ -35,6 +35,7 @@ typedef uint64_t mmu_entry_t; /* 0: nothing is there */
 #define MMU_ADDRESS	 0x000ffffffffff000ul
 
 extern unsigned arch_mmu_levels;      /* (c) 4 or 5 */
+extern uintptr_t arch_mmu_user_end;   /* (c) one past the highest address of programs */
 extern uint64_t arch_mmu_bit_no_exec; /* (c) 0 where the processor has no such right */
 
 /* An entry that maps a page to a frame with those rights. */
