@@ -30,6 +30,8 @@ static const struct {
 	[CPU_SMAP] = { "SMAP", 7, REG_EBX, 20, CR4_SMAP },
 	[CPU_UMIP] = { "UMIP", 7, REG_ECX, 2, CR4_UMIP },
 	[CPU_LA57] = { "LA57", 7, REG_ECX, 16, 0 }, /* not to be changed while paging is on */
+	[CPU_PCID] = { "PCID", 1, REG_ECX, 17, CR4_PCIDE }, /* CR3 holds 0 as long as this runs */
+	[CPU_INVPCID] = { "INVPCID", 7, REG_EBX, 10, 0 },
 };
 
 static bool present[NR_CPU_FEATURES]; /* (c) */

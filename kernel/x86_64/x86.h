@@ -40,6 +40,8 @@ enum cpu_feature {
 	CPU_SMAP,    /* the kernel cannot touch user pages by accident */
 	CPU_UMIP,    /* user code cannot read descriptor tables' addresses */
 	CPU_LA57,    /* five levels of page tables; see kernel_map.c */
+	CPU_PCID,    /* translations belong to address spaces; see pcid.c */
+	CPU_INVPCID, /* an instruction that forgets by them */
 	NR_CPU_FEATURES,
 };
 

@@ -11,8 +11,6 @@
  *
  * That is so with four levels and with five. With five, all of the kernel is below entry 511.
  *
- * Process-context identifiers are not used: loading CR3 forgets all translations of programs.
- *
  * Sources: Intel SDM vol. 3, 4.5 (entries), 4.10.4 (invalidation).
  */
 #include <arch.h>
@@ -73,9 +71,9 @@ arch_mmu_root_entries(void)
 }
 
 void
-arch_mmu_load(paddr_t root)
+arch_mmu_load(paddr_t root, const struct mmu_users *users)
 {
-	write_cr3(root ? root : kernel_cr3);
+	tlb_load(root ? root : kernel_cr3, users);
 }
 
 void
@@ -85,7 +83,7 @@ arch_mmu_forget(uintptr_t address)
 }
 
 void
-arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 {
-	tlb_shootdown_pages(cpus, pages, nr);
+	tlb_shootdown_pages(users, pages, nr);
 }

@@ -32,6 +32,10 @@ typedef uint64_t mmu_entry_t;
 extern unsigned arch_mmu_levels;
 extern uintptr_t arch_mmu_user_end;
 
+struct mmu_users {
+	uint64_t cpus, id, flushes;
+};
+
 static inline mmu_entry_t
 arch_mmu_page(paddr_t frame, unsigned rights)
 {
