@@ -29,6 +29,14 @@ extern const char data_start[], data_end[];
 
 _Noreturn void kernel_main(void);
 
+/* ---- Stack guard: stack_guard.c -------------------------------------------- */
+
+/*
+ * Choose the word that guards arrays on stacks. Once; no function that is running then, and that
+ * has such a word in its frame, may ever return.
+ */
+void stack_guard_init(void);
+
 /* ---- CPU features: cpu_features.c ----------------------------------------- */
 
 enum cpu_feature {
