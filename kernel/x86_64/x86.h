@@ -247,6 +247,9 @@ void boot_cpu_stacks_init(void); /* the boot CPU's IST stacks, before x86_cpu_in
 /* What guard page address lies in: "thread stack", "double fault stack"..., or NULL. */
 const char *kstack_guard_name(uintptr_t address);
 
+/* Is it the guard page of the stack that sp is in? Then that overflowed; else a pointer is wild. */
+bool kstack_is_own_guard(uintptr_t address, uintptr_t sp);
+
 /* The boot CPU's stacks and their guards, [start, end). */
 struct stack_area {
 	uintptr_t start, end;

@@ -73,7 +73,8 @@ page_fault(const struct trap_frame *frame, uintptr_t address)
 		return;
 	case FAULT_OVERFLOW:
 		report(frame, address, "stack overflow");
-		signal_current(SIGSEGV, SEGV_MAPERR, address);
+		/* The code is what POSIX has for it. Of a wild pointer the reason is 0. */
+		signal_current_because(SIGSEGV, SEGV_MAPERR, EOVERFLOW, address);
 		return;
 	case FAULT_BUS:
 		signal_current(SIGBUS, BUS_ADRERR, address);
