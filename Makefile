@@ -176,7 +176,8 @@ KCOMMON := -g -ffile-prefix-map="$$PWD"=. \
 	$(if $(filter clang,$(COMPILER)),-fdebug-compilation-dir=.) \
 	$(if $(filter 0,$(WERROR)),,-Werror -Wa,--fatal-warnings)
 KCFLAGS := -std=gnu11 -O$(OPT) -Wall -Wextra -ffreestanding -fno-pie -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	-mgeneral-regs-only -fstack-protector-strong -mstack-protector-guard=global \
+	-fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-omit-frame-pointer
 KLDFLAGS := -static -nostdlib -z max-page-size=4096 -z noexecstack --fatal-warnings
 

@@ -2,8 +2,9 @@
 """The guest's memory, read from outside after it ended.
 
 Two kinds of kernel address are understood: those of the image, which the ELF file says
-where to find, and all others, for which the guest's own 4-level page tables are walked
-from the root that the kernel keeps in the variable kernel_cr3 (Intel SDM vol. 3, 4.5).
+where to find, and all others, for which the guest's own page tables are walked from the root
+that the kernel keeps in the variable kernel_cr3 (Intel SDM vol. 3, 4.5); arch_mmu_levels is
+4 or 5, the levels of them.
 Everything read was written by the code under test: nothing is trusted, and whatever
 cannot be read raises GuestError.
 """
@@ -18,6 +19,7 @@ _PAGE = 4096
 _PRESENT = 1 << 0
 _LARGE = 1 << 7
 _FRAME_MASK = ((1 << 52) - 1) & ~(_PAGE - 1)
+_SHIFTS = {4: (39, 30, 21, 12), 5: (48, 39, 30, 21, 12)}
 
 
 class Guest:
@@ -69,12 +71,19 @@ class Guest:
             self._pages[page] = self._walk(page)
         return self._pages[page] + vaddr % _PAGE
 
+    def _variable(self, name: str) -> int:
+        """The physical address of a variable of the kernel."""
+        paddr = self.image.to_physical(self.image.address(name))
+        if paddr is None:
+            raise GuestError(f"the symbol {name} is not in the kernel image")
+        return paddr
+
     def _walk(self, vaddr: int) -> int:
-        root = self.image.to_physical(self.image.address("kernel_cr3"))
-        if root is None:
-            raise GuestError("the symbol kernel_cr3 is not in the kernel image")
-        table = self._read_entry(root) & _FRAME_MASK
-        for shift in (39, 30, 21, 12):
+        table = self._read_entry(self._variable("kernel_cr3")) & _FRAME_MASK
+        levels = int.from_bytes(self.read_physical(self._variable("arch_mmu_levels"), 4), "little")
+        if levels not in _SHIFTS:
+            raise GuestError(f"arch_mmu_levels is {levels}: page tables have 4 or 5 levels")
+        for shift in _SHIFTS[levels]:
             entry = self._read_entry(table + (vaddr >> shift & 511) * 8)
             if not entry & _PRESENT:
                 raise GuestError(f"kernel address {vaddr:#x} is not mapped")

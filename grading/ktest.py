@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cpu", default="max", metavar="MODEL", help="processor model (default: max)")
     add("--memory", type=positive, default=128, metavar="MIB", help="default: 128")
     add("--seed", type=seed_number, default=1, metavar="N", help="default: 1")
+    add("--append", default="", metavar="WORDS", help="more of the kernel's command line")
     add("-j", "--jobs", type=positive, default=os.cpu_count() or 1, metavar="N")
     add(
         "--no-icount",
@@ -153,7 +154,7 @@ class Runner:
         patience = " ktest.patience=10" if self.args.no_icount else ""
         machine = Machine(
             kernel=self.args.kernel,
-            append=f"ktest={selection} seed={self.args.seed}{patience}",
+            append=f"ktest={selection} seed={self.args.seed}{patience} {self.args.append}".rstrip(),
             qemu=self.args.qemu,
             cpus=cpus,
             memory_mib=self.args.memory,

@@ -13,11 +13,19 @@
 #define IKOS_ADDRESS_SPACE_H
 
 #include <abi/mman.h>
+#include <arch/mmu.h>
 #include <memory_object.h>
 #include <types.h>
 
-#define USER_MIN 0x10000ul	  /* lowest address that may be mapped */
-#define USER_END 0x7ffffffff000ul /* one past the highest */
+/*
+ * Programs have [USER_MIN, USER_END). With five levels of page tables that is more than 47 bits,
+ * and there are programs which keep something of their own in the other bits of a pointer. So
+ * nobody is given an address from USER_WINDOW on who has not asked for one: by MAP_FIXED, or a
+ * hint.
+ */
+#define USER_MIN    0x10000ul
+#define USER_WINDOW 0x7ffffffff000ul
+#define USER_END    arch_mmu_user_end
 
 struct address_space;
 

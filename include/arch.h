@@ -25,6 +25,9 @@ uint64_t arch_map_boot_memory(uintptr_t start, uint64_t size);
  */
 paddr_t arch_direct_map_end(void);
 
+/* Bytes of the direct map in pages that an entry of that level maps: 4 KiB, 2 MiB, 1 GiB. */
+uint64_t arch_direct_map_bytes(unsigned level);
+
 /* What this processor calls itself: somewhere in the buffer. */
 const char *arch_cpu_name(char buffer[49]);
 
@@ -95,17 +98,20 @@ void arch_mmu_free_root(paddr_t root);
 /* The entries of a root that are the program's: [0, n). */
 unsigned arch_mmu_root_entries(void);
 
-/* Use the tables below root on this CPU, or for 0 the kernel's own. Interrupts are off. */
-void arch_mmu_load(paddr_t root);
+/*
+ * Use the tables below root on this CPU, or for 0 the kernel's own. Interrupts are off, and this
+ * CPU has been entered in users->cpus, which is NULL for the kernel's.
+ */
+void arch_mmu_load(paddr_t root, const struct mmu_users *users);
 
 /* Forget this CPU's translation of one page. */
 void arch_mmu_forget(uintptr_t address);
 
 /*
- * Make CPUs forget their translations of nr pages, or all of programs if pages is NULL, and wait
- * until they have. *cpus has a bit for each CPU that is concerned, this one included if it is, and
- * is read with interrupts off. From a thread that holds no spin lock.
+ * Make the CPUs that use the tables forget their translations of nr pages, or all of programs if
+ * pages is NULL, and wait until they have; those that used them before forget them before they
+ * do so again. users->cpus is read with interrupts off. From a thread that holds no spin lock.
  */
-void arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr);
+void arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr);
 
 #endif

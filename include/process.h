@@ -51,6 +51,9 @@ int signal_process(int pid, int signal);
 int signal_group(int group, int signal);
 void signal_current(int signal, int code, uintptr_t address);
 
+/* The same with a reason, an error number, in si_errno. */
+void signal_current_because(int signal, int code, int error, uintptr_t address);
+
 /* Is a signal waiting that the running thread must see to: a sleep is to end with -EINTR? */
 bool signal_pending(void);
 

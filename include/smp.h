@@ -39,10 +39,14 @@ void smp_call(unsigned cpu, void (*fn)(void *), void *arg);
 void tlb_shootdown(uintptr_t start, uintptr_t end);
 
 /*
- * The same for some CPUs and single pages, of programs only: *cpus has a bit for each CPU and is
- * read with interrupts off; pages NULL, or more than 32, stands for all of them.
+ * The same for the CPUs that use some tables and for single pages, of programs only; pages NULL, or
+ * more than 32, stands for all of them.
  */
-void tlb_shootdown_pages(const uint64_t *cpus, const uintptr_t *pages, unsigned nr);
+struct mmu_users;
+void tlb_shootdown_pages(struct mmu_users *users, const uintptr_t *pages, unsigned nr);
+
+/* Use the tables below root on this CPU; users: NULL if they are the kernel's own. */
+void tlb_load(paddr_t root, const struct mmu_users *users);
 
 /*
  * For panic(): halt all other CPUs, by NMI, so that even one with interrupts off stops.

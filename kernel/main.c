@@ -112,6 +112,7 @@ kernel_main(void)
 	watchdog_init();
 	watchdog_arm(BOOT_BUDGET_NS);
 	cmdline_parse(boot_info.cmdline);
+	stack_guard_init();
 
 	read_memory_map();
 	boot_alloc_init(&memory_map);

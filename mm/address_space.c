@@ -18,16 +18,16 @@
  *	fork()           copied                  shared, write-protected
  *
  * An address space is also a set of CPUs, those that use its page tables at the moment:
- * space->cpus. A CPU joins it before it loads the tables, and leaves it after it has loaded
- * others, so that whoever changes an entry knows whom to tell.
+ * space->users. A CPU joins it before it loads the tables, and leaves it after it has loaded
+ * others, so that whoever changes an entry knows whom to tell. What a CPU that has left may still
+ * remember is the machine's affair: see arch_mmu_flush().
  *
  * LOCKING. One mutex a space, for regions and tables alike: a fault holds it from finding the
  * region to writing the entry, so nothing that it has found out becomes untrue. Order, outermost
  * first: spaces_lock, a parent's lock, its child's, then the spin locks of objects. What a file
  * system does to give a page must not wait for anybody who touches the memory of programs.
  *
- * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses, large pages,
- * process-context identifiers.
+ * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses, large pages.
  */
 #include <cmdline.h>
 #include <errno.h>
@@ -47,6 +47,7 @@ struct mutex spaces_lock = MUTEX_INIT(spaces_lock);
 struct list_head all_spaces = LIST_INIT(all_spaces);
 
 static DEFINE_PER_CPU(struct address_space *, active_space); /* (i) whose tables it uses */
+static uint64_t last_id;				     /* (a) of the youngest space */
 
 void
 space_init(void)
@@ -98,10 +99,11 @@ space_create_in(struct space_family *family)
 	if (!family)
 		list_init(&space->family->spaces);
 	mutex_init(&space->lock);
+	space->users.id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	space->references = 1;
 	range_tree_init(&space->regions, 0, USER_END);
 	list_init(&space->moved);
-	space->map_top = USER_END;
+	space->map_top = USER_WINDOW;
 	space->guard_stack = true;
 	enter(space);
 	return space;
@@ -158,8 +160,8 @@ space_put(struct address_space *space)
 
 	if (__atomic_sub_fetch(&space->references, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	if (space->cpus != 0)
-		panic("address space: CPUs %#lx use it still", (unsigned long)space->cpus);
+	if (space->users.cpus != 0)
+		panic("address space: CPUs %#lx use it still", (unsigned long)space->users.cpus);
 	empty(space);
 	family = leave(space);
 	if (family)
@@ -178,10 +180,10 @@ space_activate(struct address_space *space)
 	if (space == old)
 		return;
 	if (space)
-		__atomic_fetch_or(&space->cpus, bit, __ATOMIC_SEQ_CST);
-	arch_mmu_load(space ? space->table.root : 0);
+		__atomic_fetch_or(&space->users.cpus, bit, __ATOMIC_SEQ_CST);
+	arch_mmu_load(space ? space->table.root : 0, space ? &space->users : NULL);
 	if (old)
-		__atomic_fetch_and(&old->cpus, ~bit, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&old->users.cpus, ~bit, __ATOMIC_SEQ_CST);
 	this_cpu(active_space) = space;
 }
 

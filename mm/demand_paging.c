@@ -88,7 +88,7 @@ map_own(struct fault *fault, struct page *page, mmu_entry_t old)
 		page_row_set(&fault->row, 0, make_entry(fault, page, 0));
 	} else {
 		(void)arch_mmu_exchange(fault->row.entry, make_entry(fault, page, 0));
-		arch_mmu_flush(&fault->space->cpus, &fault->page, 1);
+		arch_mmu_flush(&fault->space->users, &fault->page, 1);
 	}
 	fault->space->nr_anonymous++;
 	count_resident(fault->space, 1);
@@ -232,7 +232,7 @@ fault_copy(struct fault *fault, struct page *from)
 	arch_copy_page(page_to_virt(page), page_to_virt(from));
 	page_map_first(page);
 	(void)arch_mmu_exchange(fault->row.entry, make_entry(fault, page, 0));
-	arch_mmu_flush(&fault->space->cpus, &fault->page, 1);
+	arch_mmu_flush(&fault->space->users, &fault->page, 1);
 	fault->space->nr_anonymous += !page_is_anonymous(from);
 	page_unmap(from);
 	fault->space->stats.faults_cow++;

@@ -10,7 +10,7 @@
  * IDEA. Gather what has been taken out, and ask once for many:
  *
  *	clear entry, clear entry, ...     -->  gather: pages, addresses, empty tables
- *	gather full, or the end           -->  1. all CPUs in space->cpus forget the addresses
+ *	gather full, or the end           -->  1. all CPUs in space->users forget the addresses
  *	                                       2. the pages lose their mappings, tables are freed
  *
  * Up to GATHER_ADDRESSES pages are forgotten one by one, more of them all at once. An entry
@@ -45,7 +45,7 @@ void
 gather_end(struct gather *gather)
 {
 	if (gather->nr_addresses > 0)
-		arch_mmu_flush(&gather->space->cpus, gather->flush_all ? NULL : gather->address,
+		arch_mmu_flush(&gather->space->users, gather->flush_all ? NULL : gather->address,
 			       gather->nr_addresses);
 	for (unsigned i = 0; i < gather->nr_pages; i++)
 		page_unmap(gather->page[i]);

@@ -34,7 +34,7 @@ spaces(int argc, char **argv)
 		kprintf("%8lu %9lu %9lu %7lu %7lu %5lx\n", (unsigned long)stats.mapped,
 			(unsigned long)stats.resident, (unsigned long)stats.resident_anonymous,
 			(unsigned long)stats.tables, (unsigned long)space->regions.tree.nr,
-			(unsigned long)space->cpus);
+			(unsigned long)space->users.cpus);
 	}
 	mutex_unlock(&spaces_lock);
 	space_get_totals(&stats);

@@ -152,7 +152,7 @@ struct space_family {
 struct address_space {
 	struct mutex lock;
 	unsigned references;		/* (a) */
-	uint64_t cpus;			/* (a) a bit for each CPU that uses its tables */
+	struct mmu_users users;		/* the CPUs that use its tables */
 	struct range_tree regions;	/* (m) */
 	struct region *last;		/* (m) the region of the last fault, or NULL */
 	struct list_head moved;		/* (m) regions that are not at home */

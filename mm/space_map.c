@@ -9,7 +9,8 @@
  *	                                            map_top
  *
  * An address that is only a hint is taken if it is free. With MAP_FIXED it is taken anyway, and
- * what was there goes.
+ * what was there goes. On a machine with five levels of page tables a hint above USER_WINDOW, free
+ * or not, also says that any address above will do.
  *
  * Shared anonymous memory is a file without a name: a page cache that its regions keep alive.
  *
@@ -118,15 +119,17 @@ bool
 find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t *start)
 {
 	uintptr_t wanted = MAX(ALIGN_DOWN(hint, PAGE_SIZE), USER_MIN);
+	uintptr_t end = wanted > USER_WINDOW ? USER_END : USER_WINDOW;
 
 	assert_space_locked(space);
-	if (hint && hint < USER_END && length <= USER_END - USER_MIN &&
-	    wanted <= USER_END - length && is_free(space, wanted, wanted + length)) {
+	if (hint && wanted < end && length <= end - wanted &&
+	    is_free(space, wanted, wanted + length)) {
 		*start = wanted;
 		return true;
 	}
-	return highest_place(space, length, USER_MIN, space->map_top, start) ||
-	       highest_place(space, length, space->map_top, USER_END, start);
+	return (end > USER_WINDOW && highest_place(space, length, USER_WINDOW, end, start)) ||
+	       highest_place(space, length, USER_MIN, space->map_top, start) ||
+	       highest_place(space, length, space->map_top, USER_WINDOW, start);
 }
 
 /* ---- mmap() -----------------------------------------------------------------------------------

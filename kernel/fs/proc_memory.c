@@ -4,6 +4,7 @@
  * formats.
  */
 #include <address_space.h>
+#include <arch.h>
 #include <page_allocator.h>
 #include <page_cache.h>
 #include <slab.h>
@@ -88,6 +89,9 @@ show_meminfo(struct text *text, int pid)
 	show_amount(text, "PageTables", spaces.tables);
 	show_amount(text, "CommitLimit", totals.managed);
 	show_amount(text, "Committed_AS", spaces.mapped);
+	show_amount(text, "DirectMap4k", arch_direct_map_bytes(0) >> PAGE_SHIFT);
+	show_amount(text, "DirectMap2M", arch_direct_map_bytes(1) >> PAGE_SHIFT);
+	show_amount(text, "DirectMap1G", arch_direct_map_bytes(2) >> PAGE_SHIFT);
 	return 0;
 }
 

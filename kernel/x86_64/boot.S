@@ -15,6 +15,10 @@
  * all in 2 MiB pages, writable and executable; kernel_map_init() replaces them. Until
  * then .boot is reached at its physical address, the rest of the kernel is not.
  *
+ * That is done with four levels of tables, as the command line, which may ask for five, is
+ * something for C to read. A processor changes the number of levels only while paging is off, and
+ * that only outside of 64-bit mode; so boot_five_levels() goes all the way back.
+ *
  * Sources: Multiboot2 Specification 2.0; Xen's "x86/HVM direct boot ABI"; Intel SDM vol. 3,
  * "Initializing IA-32e Mode".
  */
@@ -28,7 +32,10 @@
 #define EXIT_PANIC 0x12 /* <power.h> */
 
 #define CR0_BITS   0x80010033 /* PG WP NE ET MP PE; cache on: CD and NW clear */
+#define CR0_PG	   0x80000000
 #define CR4_PAE	   0x20
+#define CR4_LA57   0x1000
+#define CR4_PCIDE  0x20000
 #define MSR_EFER   0xc0000080
 #define EFER_LME   0x100
 #define PTE_TABLE  0x3	/* present, writable */
@@ -127,11 +134,13 @@ no_long_mode:
 
 /* Fill in the boot page tables. Clobbers EAX, ECX, EDI. */
 build_tables:
-	movl $boot_pml4, %edi /* all tables but the directories, to zero */
-	movl $(boot_pd - boot_pml4) / 4, %ecx
+	movl $boot_pml5, %edi /* all tables but the directories, to zero */
+	movl $(boot_pd - boot_pml5) / 4, %ecx
 	xorl %eax, %eax
 	rep stosl
 
+	movl $boot_pml4 + PTE_TABLE, boot_pml5 /* for the time when there is one */
+	movl $boot_pml4 + PTE_TABLE, boot_pml5 + 511 * 8
 	movl $boot_pdpt_low + PTE_TABLE, boot_pml4
 	movl $boot_pdpt_low + PTE_TABLE, boot_pml4 + 256 * 8
 	movl $boot_pdpt_high + PTE_TABLE, boot_pml4 + 511 * 8
@@ -172,6 +181,61 @@ start64:
 	movabsq $x86_start, %rax
 	jmp *%rax
 
+/*
+ * void boot_five_levels(void)
+ *
+ * Called, with interrupts off, while the boot page tables are in force. What must last is on the
+ * stack or in memory that is found at its physical address: in 32-bit mode the upper halves of
+ * the registers are lost.
+ */
+	.text
+	.global boot_five_levels
+boot_five_levels:
+	pushq %rbp
+	pushq %rbx
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	movq %rsp, saved_rsp
+	sgdt saved_gdt
+	lgdt boot_gdt_pointer
+	pushq $0x18
+	pushq $change_levels
+	lretq
+
+	.section .boot.text, "ax"
+	.code32
+change_levels:
+	movl %cr4, %ebx
+	movl %ebx, %eax
+	andl $~CR4_PCIDE, %eax /* else paging could not be turned off */
+	movl %eax, %cr4
+	movl %cr0, %ecx
+	movl %ecx, %edx
+	andl $~CR0_PG, %edx
+	movl %edx, %cr0
+	orl $CR4_LA57, %eax
+	movl %eax, %cr4
+	movl $boot_pml5, %eax
+	movl %eax, %cr3
+	movl %ecx, %cr0
+	ljmp $0x08, $five_levels
+
+	.code64
+five_levels:
+	orl $CR4_LA57, %ebx
+	movq %rbx, %cr4
+	movq saved_rsp, %rsp
+	lgdt saved_gdt
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	ret
+
 	.section .boot.rodata, "a"
 no_long_mode_message:
 	.asciz "IKOS needs a 64-bit x86 processor; this one has no long mode.\r\n"
@@ -180,19 +244,23 @@ boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff /* 0x08: 64-bit code */
 	.quad 0x00cf93000000ffff /* 0x10: data */
+	.quad 0x00cf9b000000ffff /* 0x18: 32-bit code */
 boot_gdt_end:
-boot_gdt_pointer:
+boot_gdt_pointer: /* in 32-bit mode only the first 4 bytes of the address count */
 	.word boot_gdt_end - boot_gdt - 1
-	.long boot_gdt
+	.quad boot_gdt
 
 	.section .boot.bss, "aw", @nobits
 	.balign 4096
+boot_pml5:	.skip 4096
 boot_pml4:	.skip 4096
 boot_pdpt_low:	.skip 4096
 boot_pdpt_high: .skip 4096
 boot_pd:	.skip 4 * 4096
 boot_stack:	.skip 256
 boot_stack_end:
+saved_rsp:	.skip 8
+saved_gdt:	.skip 10
 
 /*
  * The stacks of the boot CPU, each above its guard page, in the order of <x86.h>: the

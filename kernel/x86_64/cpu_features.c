@@ -8,6 +8,7 @@
  *
  * Sources: Intel SDM vol. 2, CPUID; vol. 3, 2.5 (control registers).
  */
+#include <arch/mmu.h>
 #include <printk.h>
 
 #include "x86.h"
@@ -28,6 +29,9 @@ static const struct {
 	[CPU_SMEP] = { "SMEP", 7, REG_EBX, 7, CR4_SMEP },
 	[CPU_SMAP] = { "SMAP", 7, REG_EBX, 20, CR4_SMAP },
 	[CPU_UMIP] = { "UMIP", 7, REG_ECX, 2, CR4_UMIP },
+	[CPU_LA57] = { "LA57", 7, REG_ECX, 16, 0 }, /* not to be changed while paging is on */
+	[CPU_PCID] = { "PCID", 1, REG_ECX, 17, CR4_PCIDE }, /* CR3 holds 0 as long as this runs */
+	[CPU_INVPCID] = { "INVPCID", 7, REG_EBX, 10, 0 },
 };
 
 static bool present[NR_CPU_FEATURES]; /* (c) */
@@ -63,6 +67,12 @@ cpu_boot_efer(void)
 	return EFER_LME | (cpu_has(CPU_NX) ? EFER_NXE : 0);
 }
 
+uint64_t
+cpu_boot_cr4(void)
+{
+	return CR4_PAE | (arch_mmu_levels == 5 ? CR4_LA57 : 0);
+}
+
 /*
  * A loader may have left anything in CR0 (caches off, for one), so it is written whole;
  * without EM and MP's partner TS, and with CR4.OSFXSR clear, SSE stays unusable: kernel
@@ -71,7 +81,7 @@ cpu_boot_efer(void)
 void
 cpu_features_enable(void)
 {
-	uint64_t cr4 = CR4_PAE;
+	uint64_t cr4 = cpu_boot_cr4();
 
 	for (unsigned i = 0; i < NR_CPU_FEATURES; i++) {
 		if (present[i])
@@ -103,7 +113,7 @@ arch_cpu_name(char brand[49])
 void
 cpu_features_report(void)
 {
-	char brand[49], absent[80] = "";
+	char brand[49], absent[128] = "";
 	int length = 0;
 
 	for (unsigned i = 0; i < NR_CPU_FEATURES; i++) {

@@ -18,9 +18,14 @@
 #define CR4_OSFXSR     (1ul << 9)
 #define CR4_OSXMMEXCPT (1ul << 10)
 #define CR4_UMIP       (1ul << 11)
+#define CR4_LA57       (1ul << 12)
+#define CR4_PCIDE      (1ul << 17)
 #define CR4_OSXSAVE    (1ul << 18)
 #define CR4_SMEP       (1ul << 20)
 #define CR4_SMAP       (1ul << 21)
+
+#define CR3_PCID 0xffful
+#define CR3_KEEP (1ul << 63) /* loading it forgets nothing */
 
 #define MSR_EFER    0xc0000080u
 #define MSR_GS_BASE 0xc0000101u
@@ -147,6 +152,17 @@ static inline void
 write_cr4(uint64_t value)
 {
 	__asm__ volatile("movq %0, %%cr4" ::"r"(value) : "memory");
+}
+
+/* Forget all translations and all that is known of tables, whosever they are, global ones too. */
+static inline void
+invpcid_all(void)
+{
+	const struct {
+		uint64_t pcid, address;
+	} of_all = { 0, 0 };
+
+	__asm__ volatile("invpcid %0, %1" ::"m"(of_all), "r"(2ul) : "memory");
 }
 
 /* Forget this CPU's translation of the page that holds address. */

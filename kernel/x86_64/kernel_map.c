@@ -26,6 +26,12 @@
  * for itself is mapped as ever. Boot needs memory that is mapped, so the boot allocator is
  * told to stay below.
  *
+ * LEVELS. Four are the rule also where the processor has five (LA57): programs and kernel have 128
+ * TiB each, which no machine here fills, and a fifth level costs every program a table, and every
+ * walk a step. mm.levels=5 asks for them. Then programs have 64 PiB, for those that ask (see
+ * <address_space.h>), and the kernel stays where it is: all its addresses are of the last 47 bits,
+ * hence below the last entry of the root.
+ *
  * Tables come from the boot allocator and are never freed. After boot no table is added here:
  * the areas that change later (stacks, device registers, kmap, the identity page that APs start
  * on) got theirs at boot. Only vm_area.c adds some, below the entries made here for it.
@@ -48,20 +54,27 @@
 
 uint64_t kernel_cr3;
 
-static uint64_t *pml4;			      /* (c) */
+static uint64_t *root;			      /* (c) */
 static paddr_t direct_map_end = BOOT_MAP_END; /* (c) nothing is mapped from here on */
 static paddr_t usable_end;		      /* (c) nor memory for use from here on */
 static paddr_t tables_limit = BOOT_MAP_END;   /* new tables must be reachable: below */
 static uint64_t flag_nx;		      /* (c) PTE_NX where the processor has it */
+static uint64_t direct_map_bytes[3];	      /* (c) in pages of 4 KiB, 2 MiB, 1 GiB */
 
 static uint64_t directmap_size;
 TUNABLE(directmap_size, "mm.directmap", MiB(32), UINT64_MAX,
 	"bytes of memory in the kernel's direct map, the others are high memory; 0: all");
 
+unsigned arch_mmu_levels = 4;
+uintptr_t arch_mmu_user_end = (1ul << 47) - PAGE_SIZE;
+
+static uint64_t levels = 4;
+TUNABLE(levels, "mm.levels", 4, 5, "levels of page tables: 5 where the processor has them");
+
 static spinlock_t mmio_lock = SPINLOCK_INIT("mmio", RANK_MODULE);
 static uint64_t mmio_used; /* (l) mmio_lock: bytes of the window */
 
-static uint64_t identity_entry; /* (c) pml4[0] while the identity mapping is on */
+static uint64_t identity_entry; /* (c) root[0] while the identity mapping is on */
 static uint64_t *identity_ptes; /* (c) */
 
 /* ---- Building ------------------------------------------------------------- */
@@ -90,9 +103,9 @@ table_of(uint64_t *entry)
 static uint64_t *
 entry_of(uintptr_t address, unsigned shift)
 {
-	uint64_t *table = pml4;
+	uint64_t *table = root;
 
-	for (unsigned s = SHIFT_TOP; s > shift; s -= 9)
+	for (unsigned s = pte_top_shift(); s > shift; s -= MMU_LEVEL_BITS)
 		table = table_of(&table[pte_index(address, s)]);
 	return &table[pte_index(address, shift)];
 }
@@ -128,23 +141,23 @@ largest_page(uintptr_t address, paddr_t paddr, uint64_t size)
 	return PAGE_SHIFT;
 }
 
-/* Map [address, address + size), unmapped so far, to physical memory from paddr on. */
+/* ---- The direct map ------------------------------------------------------- */
+
+/* Map [start, end), which has been left out so far. */
 static void
-map_range(uintptr_t address, paddr_t paddr, uint64_t size, uint64_t flags)
+direct_map_range(paddr_t start, paddr_t end, uint64_t flags)
 {
-	while (size > 0) {
-		unsigned shift = largest_page(address, paddr, size);
+	while (start < end) {
+		uintptr_t address = DIRECT_MAP_BASE + start;
+		unsigned shift = largest_page(address, start, end - start);
 		uint64_t *entry = entry_of(address, shift);
 
 		ASSERT_EQ(*entry, 0);
-		*entry = paddr | flags | (shift > PAGE_SHIFT ? PTE_LARGE : 0);
-		address += 1ul << shift;
-		paddr += 1ul << shift;
-		size -= 1ul << shift;
+		*entry = start | flags | (shift > PAGE_SHIFT ? PTE_LARGE : 0);
+		direct_map_bytes[(shift - PAGE_SHIFT) / MMU_LEVEL_BITS] += 1ul << shift;
+		start += 1ul << shift;
 	}
 }
-
-/* ---- The direct map ------------------------------------------------------- */
 
 /* Add [start, end), but keep the image's text and read-only data read-only. */
 static void
@@ -156,8 +169,7 @@ direct_map_add(paddr_t start, paddr_t end, uint64_t flags)
 			  end };
 
 	for (unsigned i = 0; i < 3; i++)
-		map_range(DIRECT_MAP_BASE + cut[i], cut[i], cut[i + 1] - cut[i],
-			  i == 1 ? flags & ~PTE_WRITE : flags);
+		direct_map_range(cut[i], cut[i + 1], i == 1 ? flags & ~PTE_WRITE : flags);
 	direct_map_end = MAX(direct_map_end, end);
 }
 
@@ -273,24 +285,41 @@ map_image(void)
 	}
 }
 
+/* Turn the fifth level on if that is wanted. The boot page tables are in force. */
+static void
+choose_levels(void)
+{
+	if (levels == 4)
+		return;
+	if (!cpu_has(CPU_LA57)) {
+		kprintf("cmdline: mm.levels=5: this processor has 4: ignored\n");
+		levels = 4;
+		return;
+	}
+	boot_five_levels();
+	arch_mmu_levels = 5;
+	arch_mmu_user_end = (1ul << 56) - PAGE_SIZE;
+}
+
 void
 kernel_map_init(const struct memory_map *map)
 {
 	flag_nx = cpu_has(CPU_NX) ? PTE_NX : 0;
+	choose_levels();
 	choose_usable_end(map);
 	kernel_cr3 = new_table();
-	pml4 = phys_to_virt(kernel_cr3);
+	root = phys_to_virt(kernel_cr3);
 
 	map_direct(map);
 	map_image();
 	kstack_init();
 	kernel_map_tables(MMIO_BASE, MMIO_SIZE);
 	kernel_map_tables(KMAP_BASE, KMAP_PAGES * PAGE_SIZE);
-	for (uintptr_t at = LARGE_BASE; at < LARGE_END; at += 1ul << SHIFT_TOP)
+	for (uintptr_t at = LARGE_BASE; at < LARGE_END; at += 1ul << SHIFT_512G)
 		(void)entry_of(at, SHIFT_1G);
 	identity_ptes = kernel_map_entry(0);
-	identity_entry = pml4[0];
-	pml4[0] = 0;
+	identity_entry = root[0];
+	root[0] = 0;
 
 	write_cr3(kernel_cr3);
 	tables_limit = 0;
@@ -302,6 +331,13 @@ paddr_t
 arch_direct_map_end(void)
 {
 	return usable_end;
+}
+
+uint64_t
+arch_direct_map_bytes(unsigned level)
+{
+	ASSERT_LT(level, ARRAY_SIZE(direct_map_bytes));
+	return direct_map_bytes[level];
 }
 
 uint64_t
@@ -370,13 +406,13 @@ kernel_map_identity(paddr_t start, uint64_t size)
 
 	for (paddr_t at = start; at < start + size; at += PAGE_SIZE)
 		identity_ptes[pte_index(at, PAGE_SHIFT)] = at | PTE_WRITE | PTE_PRESENT;
-	pml4[0] = identity_entry;
+	root[0] = identity_entry;
 }
 
 void
 kernel_unmap_identity(void)
 {
-	pml4[0] = 0;
+	root[0] = 0;
 	for (unsigned i = 0; i < PTES_PER_TABLE; i++)
 		identity_ptes[i] = 0;
 	write_cr3(kernel_cr3); /* the identity pages are not global */
@@ -388,10 +424,9 @@ kernel_map_lookup(uintptr_t address, unsigned *shift)
 	paddr_t table = read_cr3() & PTE_ADDRESS;
 	uint64_t pte;
 
-	/* Canonical: bits 63 to 47 are all alike. */
-	if ((int64_t)address >> 47 != 0 && (int64_t)address >> 47 != -1)
+	if (!pte_is_canonical(address))
 		return 0;
-	for (unsigned s = SHIFT_TOP; table < direct_map_end; s -= 9) {
+	for (unsigned s = pte_top_shift(); table < direct_map_end; s -= MMU_LEVEL_BITS) {
 		pte = ((const uint64_t *)phys_to_virt(table))[pte_index(address, s)];
 		if (!(pte & PTE_PRESENT))
 			return 0;

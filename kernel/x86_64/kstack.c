@@ -191,16 +191,33 @@ kstack_alloc_boot(void)
 	return slot + KSTACK_SLOT;
 }
 
-uintptr_t
-kstack_top(uintptr_t sp)
+/* Where the slot begins that address lies in: its guard page. 0: in none. */
+static uintptr_t
+slot_of(uintptr_t address)
 {
 	uintptr_t area = (uintptr_t)boot_cpu_stacks;
 
-	if (sp >= KSTACK_BASE && sp < KSTACK_END)
+	if (address >= KSTACK_BASE && address < KSTACK_END)
 		area = KSTACK_BASE;
-	else
-		ASSERT(sp >= area && sp < area + sizeof(boot_cpu_stacks));
-	return area + ((sp - area) / KSTACK_SLOT + 1) * KSTACK_SLOT;
+	else if (address < area || address >= area + sizeof(boot_cpu_stacks))
+		return 0;
+	return address - (address - area) % KSTACK_SLOT;
+}
+
+uintptr_t
+kstack_top(uintptr_t sp)
+{
+	uintptr_t slot = slot_of(sp);
+
+	ASSERT(slot != 0);
+	return slot + KSTACK_SLOT;
+}
+
+bool
+kstack_is_own_guard(uintptr_t address, uintptr_t sp)
+{
+	/* A stack pointer points behind what is free: at the top it is of the slot below. */
+	return kstack_guard_name(address) && slot_of(address) == slot_of(sp - 1);
 }
 
 struct stack_area

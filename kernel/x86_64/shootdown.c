@@ -37,6 +37,7 @@
 #include "../lib/lockdep.h"
 #include "apic.h"
 #include "ipi.h"
+#include "pcid.h"
 #include "x86.h"
 
 struct call {
@@ -214,13 +215,18 @@ struct page_range {
 	uintptr_t start, end;
 };
 
+/* (i) Where the processor has PCIDs. */
+static DEFINE_PER_CPU(struct pcid_slots, pcids) = PCID_SLOTS_INIT;
+
 /* Loading CR3 keeps global pages; changing CR4.PGE drops them too. (SDM vol. 3, 4.10.4.1) */
 static void
 flush_all(void)
 {
 	uint64_t cr4 = read_cr4();
 
-	if (cr4 & CR4_PGE) {
+	if (cpu_has(CPU_INVPCID)) {
+		invpcid_all();
+	} else if (cr4 & CR4_PGE) {
 		write_cr4(cr4 & ~CR4_PGE);
 		write_cr4(cr4);
 	} else {
@@ -233,6 +239,8 @@ flush_range(void *arg)
 {
 	const struct page_range *range = arg;
 
+	if (cpu_has(CPU_PCID))
+		pcid_forget_others(&this_cpu(pcids));
 	if (range->end - range->start > FLUSH_PAGES_MAX * PAGE_SIZE) {
 		flush_all();
 		return;
@@ -258,14 +266,20 @@ tlb_shootdown(uintptr_t start, uintptr_t end)
 struct page_set {
 	const uintptr_t *pages; /* NULL: all */
 	unsigned nr;
+	uint64_t space, flush; /* with PCIDs: the how-manieth of which space */
 };
 
 static void
 flush_pages(void *arg)
 {
 	const struct page_set *set = arg;
+	enum pcid_work work = PCID_PAGES;
 
-	if (!set->pages || set->nr > FLUSH_PAGES_MAX) {
+	if (cpu_has(CPU_PCID))
+		work = pcid_flush(&this_cpu(pcids), set->space, set->flush);
+	if (work == PCID_NOTHING)
+		return;
+	if (work == PCID_ALL || !set->pages || set->nr > FLUSH_PAGES_MAX) {
 		write_cr3(read_cr3());
 		return;
 	}
@@ -275,23 +289,46 @@ flush_pages(void *arg)
 
 /*
  * A CPU that begins to use the tables afterwards sets its bit first and loads CR3 then, so it is
- * either in the set or sees what has changed.
+ * either in the set or sees what has changed: see pcid.c for those that remember.
  */
 void
-tlb_shootdown_pages(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+tlb_shootdown_pages(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 {
-	struct page_set set = { pages, nr };
+	struct page_set set = { pages, nr, users->id, 0 };
 	irqflags_t flags = arch_irq_save();
 	uint64_t self = 1ull << cpu_id(), all;
 
 	assert_no_locks_held();
+	if (cpu_has(CPU_PCID))
+		set.flush = __atomic_add_fetch(&users->flushes, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* the tables are written before this is read */
-	all = __atomic_load_n(cpus, __ATOMIC_RELAXED);
+	all = __atomic_load_n(&users->cpus, __ATOMIC_RELAXED);
 	if (all & self)
 		flush_pages(&set);
 	if (all & ~self)
 		call_cpus(all & ~self, flush_pages, &set);
 	arch_irq_restore(flags);
+}
+
+void
+tlb_load(paddr_t root, const struct mmu_users *users)
+{
+	struct pcid_slots *slots = &this_cpu(pcids);
+	uint64_t cr3 = root;
+
+	if (!cpu_has(CPU_PCID)) {
+		write_cr3(root);
+		return;
+	}
+	if (!users) { /* nothing would be gained by keeping what is known of these */
+		pcid_unload(slots);
+	} else {
+		if (!pcid_load(slots, users->id,
+			       __atomic_load_n(&users->flushes, __ATOMIC_SEQ_CST)))
+			cr3 |= CR3_KEEP;
+		cr3 |= pcid_of_slot(slots->loaded);
+	}
+	write_cr3(cr3);
 }
 
 /* ---- Interrupts ---------------------------------------------------------------------- */

@@ -45,7 +45,7 @@
 
 /* Shared with trampoline.S. */
 extern const char trampoline_start[], trampoline_end[];
-extern const uint32_t trampoline_cr3, trampoline_efer;
+extern const uint32_t trampoline_cr3, trampoline_cr4, trampoline_efer;
 uint32_t ap_tickets = 1;       /* atomic: the next CPU number to draw */
 uint32_t ap_limit;	       /* (c) one more than the largest */
 uintptr_t ap_stacks[MAX_CPUS]; /* (c) of the idle threads, by their tops */
@@ -92,17 +92,25 @@ ap_main(unsigned id)
 	sched_start_cpu();
 }
 
+/* Set a variable of the trampoline, there where it has been copied to. */
+static void
+fill_in(const uint32_t *variable, uint32_t value)
+{
+	char *page = phys_to_virt(TRAMPOLINE_PAGE);
+
+	memcpy(page + ((const char *)variable - trampoline_start), &value, sizeof(value));
+}
+
 /* Copy the trampoline to where APs start, with what it has to load filled in. */
 static void
 place_trampoline(void)
 {
-	char *page = phys_to_virt(TRAMPOLINE_PAGE);
-	uint32_t cr3 = (uint32_t)kernel_cr3, efer = (uint32_t)cpu_boot_efer();
-
-	ASSERT_EQ(cr3, kernel_cr3); /* loaded by 32-bit code */
-	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
-	memcpy(page + ((const char *)&trampoline_cr3 - trampoline_start), &cr3, sizeof(cr3));
-	memcpy(page + ((const char *)&trampoline_efer - trampoline_start), &efer, sizeof(efer));
+	ASSERT_EQ((uint32_t)kernel_cr3, kernel_cr3); /* loaded by 32-bit code */
+	memcpy(phys_to_virt(TRAMPOLINE_PAGE), trampoline_start,
+	       (size_t)(trampoline_end - trampoline_start));
+	fill_in(&trampoline_cr3, (uint32_t)kernel_cr3);
+	fill_in(&trampoline_cr4, (uint32_t)cpu_boot_cr4());
+	fill_in(&trampoline_efer, (uint32_t)cpu_boot_efer());
 }
 
 /* Send something to every AP that can be reached. */

@@ -14,7 +14,6 @@
  */
 #define CR0_PE	   0x00000001
 #define CR0_BITS   0x80010033 /* PG WP NE ET MP PE; cache on: CD and NW clear */
-#define CR4_PAE	   0x20
 #define MSR_EFER   0xc0000080
 #define TRAMPOLINE 0x8000     /* TRAMPOLINE_PAGE in ipi.h */
 
@@ -24,7 +23,7 @@
 	.section .rodata
 	.balign 16
 	.global trampoline_start, trampoline_end
-	.global trampoline_cr3, trampoline_efer
+	.global trampoline_cr3, trampoline_cr4, trampoline_efer
 	.code16
 trampoline_start:
 	cli
@@ -43,7 +42,7 @@ start32:
 	movw	%ax, %ds
 	movw	%ax, %es
 	movw	%ax, %ss
-	movl	$CR4_PAE, %eax
+	movl	AT(trampoline_cr4), %eax /* five levels cannot be turned on later */
 	movl	%eax, %cr4
 	movl	AT(trampoline_cr3), %eax
 	movl	%eax, %cr3
@@ -72,6 +71,8 @@ gdt_pointer:
 	.long	AT(gdt)
 	.balign 4
 trampoline_cr3:
+	.long	0
+trampoline_cr4:
 	.long	0
 trampoline_efer:
 	.long	0

@@ -120,19 +120,19 @@ page_fault_panic(const struct trap_frame *frame)
 {
 	uint32_t error = (uint32_t)frame->error;
 	uintptr_t address = read_cr2();
-	const char *guard = kstack_guard_name(address);
+	const char *guard = kstack_guard_name(address), *cause = page_fault_cause(error, address);
 	const char *access = error & PF_FETCH	? "executing"
 			     : error & PF_WRITE ? "writing"
 						: "reading";
 
-	if (guard)
+	if (kstack_is_own_guard(address, frame->rsp))
 		panic_frame(frame,
 			    "kernel stack overflow: %s guard page, %s address %#lx from kernel at "
 			    "%#lx",
 			    guard, access, address, (unsigned long)frame->rip);
 	panic_frame(frame, "page fault %s address %#lx from %s at %#lx: %s", access, address,
 		    error & PF_USER ? "user" : "kernel", (unsigned long)frame->rip,
-		    page_fault_cause(error, address));
+		    guard ? "guard page of a stack that is not in use here" : cause);
 }
 
 /*
@@ -145,7 +145,7 @@ double_fault_panic(const struct trap_frame *frame)
 	uintptr_t address = read_cr2();
 	const char *guard = kstack_guard_name(address);
 
-	if (guard)
+	if (kstack_is_own_guard(address, frame->rsp))
 		panic_frame(frame,
 			    "kernel stack overflow: %s guard page, at address %#lx from kernel at "
 			    "%#lx",

@@ -80,9 +80,11 @@ step_down(uint64_t entry, uintptr_t address, unsigned shift)
 static uint64_t *
 gib_entry(uintptr_t address)
 {
-	const uint64_t *top = phys_to_virt(kernel_cr3);
+	uint64_t entry = kernel_cr3;
 
-	return step_down(top[pte_index(address, SHIFT_TOP)], address, SHIFT_1G);
+	for (unsigned shift = pte_top_shift(); shift > SHIFT_1G; shift -= MMU_LEVEL_BITS)
+		entry = *step_down(entry, address, shift);
+	return step_down(entry, address, SHIFT_1G);
 }
 
 /* Put *spare below entry if nothing is there. Returns false if there is no spare. */

@@ -29,6 +29,14 @@ extern const char data_start[], data_end[];
 
 _Noreturn void kernel_main(void);
 
+/* ---- Stack guard: stack_guard.c -------------------------------------------- */
+
+/*
+ * Choose the word that guards arrays on stacks. Once; no function that is running then, and that
+ * has such a word in its frame, may ever return.
+ */
+void stack_guard_init(void);
+
 /* ---- CPU features: cpu_features.c ----------------------------------------- */
 
 enum cpu_feature {
@@ -39,6 +47,9 @@ enum cpu_feature {
 	CPU_SMEP,    /* the kernel cannot execute user pages */
 	CPU_SMAP,    /* the kernel cannot touch user pages by accident */
 	CPU_UMIP,    /* user code cannot read descriptor tables' addresses */
+	CPU_LA57,    /* five levels of page tables; see kernel_map.c */
+	CPU_PCID,    /* translations belong to address spaces; see pcid.c */
+	CPU_INVPCID, /* an instruction that forgets by them */
 	NR_CPU_FEATURES,
 };
 
@@ -49,8 +60,12 @@ void cpu_features_probe(void);	/* read CPUID, once, on the boot CPU */
 void cpu_features_report(void); /* one line: the model, and what it lacks */
 void cpu_features_enable(void); /* set CR0, CR4 and EFER of this CPU */
 
-/* What an AP loads into EFER before it turns paging on: LME, and NXE if there is NX. */
+/*
+ * What an AP loads into EFER and CR4 before it turns paging on: what the kernel's page tables
+ * need, for it runs on them at once.
+ */
 uint64_t cpu_boot_efer(void);
+uint64_t cpu_boot_cr4(void);
 
 /* ---- Descriptor tables and per-CPU state: gdt.c, idt.c --------------------- */
 
@@ -181,6 +196,9 @@ _Noreturn void panic_frame(const struct trap_frame *frame, const char *fmt, ...)
 
 extern uint64_t kernel_cr3;
 
+/* boot.S: go on with five levels of page tables, the boot tables among them. Once, on those. */
+void boot_five_levels(void);
+
 /* Leave the boot page tables for the final ones. Once, right after boot_alloc_init(). */
 void kernel_map_init(const struct memory_map *map);
 
@@ -228,6 +246,9 @@ void boot_cpu_stacks_init(void); /* the boot CPU's IST stacks, before x86_cpu_in
 
 /* What guard page address lies in: "thread stack", "double fault stack"..., or NULL. */
 const char *kstack_guard_name(uintptr_t address);
+
+/* Is it the guard page of the stack that sp is in? Then that overflowed; else a pointer is wild. */
+bool kstack_is_own_guard(uintptr_t address, uintptr_t sp);
 
 /* The boot CPU's stacks and their guards, [start, end). */
 struct stack_area {

@@ -27,7 +27,7 @@ HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
 HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c \
 	tree.c range_tree.c mutex.c)
 HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
-HOST_TEST := $(HOST_BASE) tests/host/host.c $(call host_here,*_test.c)
+HOST_TEST := $(HOST_BASE) kernel/x86_64/pcid.c tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
 	$(addprefix tests/host/,arch_host.c calls_host.c threads_host.c \

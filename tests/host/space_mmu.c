@@ -23,6 +23,7 @@ static struct translation {
 static spinlock_t tlb_lock = SPINLOCK_INIT("tlb", RANK_CONSOLE); /* all of tlb */
 
 unsigned arch_mmu_levels = 4;
+uintptr_t arch_mmu_user_end = USER_WINDOW;
 _Thread_local unsigned host_mmu_cpu;
 
 static struct translation *
@@ -91,9 +92,10 @@ arch_mmu_root_entries(void)
 }
 
 void
-arch_mmu_load(paddr_t root)
+arch_mmu_load(paddr_t root, const struct mmu_users *users)
 {
-	(void)root; /* forgetting less than a processor would only finds more */
+	(void)root;
+	(void)users; /* forgetting less than a processor would only finds more */
 }
 
 /* This CPU's own. It is not said whose page it is, so all of that address go. */
@@ -111,9 +113,9 @@ arch_mmu_forget(uintptr_t address)
 }
 
 void
-arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 {
-	const struct address_space *space = container_of(cpus, struct address_space, cpus);
+	const struct address_space *space = container_of(users, struct address_space, users);
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
 	for (unsigned i = 0; i < CPUS * REMEMBERED && !pages; i++) {

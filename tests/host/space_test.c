@@ -36,6 +36,13 @@ run_steps(uint64_t seed, unsigned steps, unsigned fail_every)
 	model_end(&model);
 }
 
+static void
+set_levels(unsigned levels)
+{
+	arch_mmu_levels = levels;
+	arch_mmu_user_end = (levels == 5 ? 1ul << 56 : 1ul << 47) - PAGE_SIZE;
+}
+
 /* Every frame comes back, but those of slabs that are kept. */
 static void
 run_traces(unsigned fail_every)
@@ -45,7 +52,7 @@ run_traces(unsigned fail_every)
 
 		(void)host_start_machine(MiB(32));
 		host_mmu_reset();
-		arch_mmu_levels = i % 2 ? 5 : 4;
+		set_levels(i % 2 ? 5 : 4);
 		space_init();
 		run_steps(host_seed + i, 200, 0);
 		(void)slab_reclaim(SIZE_MAX / 2);
@@ -55,7 +62,7 @@ run_traces(unsigned fail_every)
 		CHECK_EQ(page_allocator_nr_free(), before);
 		CHECK_EQ(mm_check(), 0);
 	}
-	arch_mmu_levels = 4;
+	set_levels(4);
 }
 
 static void

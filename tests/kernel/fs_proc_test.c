@@ -3,6 +3,8 @@
  * /proc: every file can be read, in one piece and byte by byte, with the same length; the texts
  * that programs parse have the form that they expect.
  */
+#include <arch.h>
+
 #include "fs_helpers.h"
 
 #define TEXT_SIZE 65536
@@ -104,6 +106,13 @@ KTEST(fs_proc, meminfo_says_what_the_allocator_does)
 	expect_true(t, number_after("MemAvailable:") >= 0);
 	expect_true(t, number_after("Cached:") >= 0);
 	expect_eq(t, number_after("SwapTotal:"), 0);
+	expect_eq(t, number_after("DirectMap4k:"), arch_direct_map_bytes(0) >> 10);
+	expect_eq(t, number_after("DirectMap2M:"), arch_direct_map_bytes(1) >> 10);
+	expect_eq(t, number_after("DirectMap1G:"), arch_direct_map_bytes(2) >> 10);
+	/* All that is for use is in it, and the first MiB, and little else. */
+	expect_le(t, totals.managed * 4,
+		  number_after("DirectMap4k:") + number_after("DirectMap2M:") +
+		      number_after("DirectMap1G:"));
 }
 
 KTEST(fs_proc, stat_has_all_cpus)

@@ -414,7 +414,7 @@ last_table_entry(void)
 {
 	uint64_t *table = phys_to_virt(read_cr3() & PTE_ADDRESS);
 
-	for (unsigned shift = SHIFT_TOP; shift > SHIFT_2M; shift -= 9)
+	for (unsigned shift = pte_top_shift(); shift > SHIFT_2M; shift -= MMU_LEVEL_BITS)
 		table = phys_to_virt(table[pte_index(LAST_TABLE, shift)] & PTE_ADDRESS);
 	return &table[pte_index(LAST_TABLE, SHIFT_2M)];
 }

@@ -4,12 +4,15 @@
  * through the direct map, and the processor is made to run into what they forbid.
  */
 #include <arch.h>
+#include <bootinfo.h>
 #include <ktest.h>
 #include <memory_advanced.h>
 #include <smp.h>
 
 #include "../../kernel/x86_64/pte.h"
 #include "../../kernel/x86_64/x86.h"
+
+#define USER_LAST arch_mmu_user_end /* the page that is kept free below the hole */
 
 /* ---- The tables ----------------------------------------------------------- */
 
@@ -39,13 +42,27 @@ count_leaves(paddr_t table, unsigned shift, struct leaf_count *count)
 	}
 }
 
+/* The entry that spans the 512 GiB around an address of the kernel. */
+static uint64_t
+kernel_pml4_entry(uintptr_t address)
+{
+	uint64_t entry = read_cr3();
+
+	for (unsigned shift = pte_top_shift(); shift >= SHIFT_512G; shift -= MMU_LEVEL_BITS) {
+		const uint64_t *table = phys_to_virt(entry & PTE_ADDRESS);
+
+		entry = table[pte_index(address, shift)];
+	}
+	return entry;
+}
+
 KTEST(paging, no_page_writable_and_executable)
 {
 	struct leaf_count count = { 0 };
 
 	if (!cpu_has(CPU_NX))
 		ktest_skip(t, "the processor has no NX");
-	count_leaves(read_cr3() & PTE_ADDRESS, SHIFT_TOP, &count);
+	count_leaves(read_cr3() & PTE_ADDRESS, pte_top_shift(), &count);
 	expect_lt(t, 0, count.small);
 	expect_eq(t, count.writable_executable, 0);
 }
@@ -65,15 +82,115 @@ KTEST(paging, lower_half_is_empty)
  */
 KTEST(paging, direct_map_uses_large_pages)
 {
-	const uint64_t *top = phys_to_virt(read_cr3() & PTE_ADDRESS);
-	uint64_t entry = top[pte_index(DIRECT_MAP_BASE, SHIFT_TOP)];
 	struct leaf_count count = { 0 };
 
 	if (arch_direct_map_end() < MiB(8))
 		ktest_skip(t, "less than 8 MiB of memory");
-	count_leaves(entry & PTE_ADDRESS, SHIFT_1G, &count);
+	count_leaves(kernel_pml4_entry(DIRECT_MAP_BASE) & PTE_ADDRESS, SHIFT_1G, &count);
 	expect_lt(t, 0, count.large);
 	expect_le(t, count.small, 16 * PTES_PER_TABLE);
+}
+
+/* What the tables of the direct map hold, counted anew. */
+struct direct_map_census {
+	uint64_t bytes[3];   /* by the level of the entries */
+	unsigned too_many;   /* tables whose entries one entry above could stand for */
+	unsigned misaligned; /* pages that show another address than their own */
+};
+
+#define PTE_NOTED (3ul << 5) /* accessed, dirty: the processor's */
+
+/* Go through the table that maps [start, ...). Returns whether one entry could stand for it. */
+static bool
+take_census(paddr_t table, paddr_t start, unsigned shift, struct direct_map_census *census)
+{
+	const uint64_t *entry = phys_to_virt(table);
+	bool alike = true;
+
+	for (unsigned i = 0; i < PTES_PER_TABLE; i++, start += 1ul << shift) {
+		unsigned level = (shift - PAGE_SHIFT) / MMU_LEVEL_BITS;
+
+		alike &= ((entry[i] ^ entry[0]) & ~(PTE_ADDRESS | PTE_NOTED)) == 0 &&
+			 (entry[i] & PTE_PRESENT) && pte_is_leaf(entry[i], shift);
+		if (!(entry[i] & PTE_PRESENT))
+			continue;
+		if (pte_is_leaf(entry[i], shift)) {
+			census->bytes[level] += 1ul << shift;
+			census->misaligned += (entry[i] & PTE_ADDRESS) != start;
+		} else {
+			census->too_many += take_census(entry[i] & PTE_ADDRESS, start,
+							shift - MMU_LEVEL_BITS, census);
+		}
+	}
+	return alike && (shift < SHIFT_2M || (shift == SHIFT_2M && cpu_has(CPU_PAGE_1G)));
+}
+
+/* No GiB is mapped in pieces that could be mapped as one, and no 2 MiB. */
+KTEST(paging, direct_map_pages_are_as_large_as_can_be)
+{
+	struct direct_map_census census = { .too_many = 0 };
+
+	for (paddr_t at = 0; at < DIRECT_MAP_SIZE; at += 1ul << SHIFT_512G) {
+		uint64_t entry = kernel_pml4_entry(DIRECT_MAP_BASE + at);
+
+		if (entry & PTE_PRESENT)
+			(void)take_census(entry & PTE_ADDRESS, at, SHIFT_1G, &census);
+	}
+	expect_eq(t, census.too_many, 0);
+	expect_eq(t, census.misaligned, 0);
+	for (unsigned level = 0; level < ARRAY_SIZE(census.bytes); level++)
+		expect_eq(t, arch_direct_map_bytes(level), census.bytes[level]);
+	if (cpu_has(CPU_PAGE_1G) && arch_direct_map_end() >= GiB(3))
+		expect_lt(t, 0, census.bytes[2]);
+}
+
+static bool
+firmware_names(paddr_t address)
+{
+	for (unsigned i = 0; i < boot_info.map.nr; i++) {
+		const struct memory_range *range = &boot_info.map.range[i];
+
+		if (address >= range->start && address < range->end)
+			return true;
+	}
+	return false;
+}
+
+/* Between its ranges are the registers of devices, which a stray access must not reach. */
+KTEST(paging, direct_map_has_the_holes_of_memory)
+{
+	for (paddr_t at = MiB(1); at < arch_direct_map_end(); at += MiB(1)) {
+		bool mapped = kernel_map_lookup(DIRECT_MAP_BASE + at, NULL) != 0;
+
+		if (mapped && !firmware_names(at))
+			ktest_fail(t, __FILE__, __LINE__, "%#lx is mapped, and is no memory",
+				   (unsigned long)at);
+	}
+}
+
+/* ---- Levels ----------------------------------------------------------------- */
+
+static void
+count_five_levels(void *arg)
+{
+	unsigned *cpus = arg;
+
+	if (read_cr4() & CR4_LA57)
+		__atomic_add_fetch(cpus, 1, __ATOMIC_RELAXED);
+}
+
+/* The processors walk as many levels as the kernel believes. */
+KTEST(paging, levels)
+{
+	unsigned five = 0;
+
+	arch_call_cpus(count_five_levels, &five);
+	expect_eq(t, five, arch_mmu_levels == 5 ? nr_cpus : 0);
+	expect_eq(t, pte_top_shift(), arch_mmu_levels == 5 ? 48 : 39);
+	expect_true(t, pte_is_canonical(USER_LAST) && pte_is_canonical(DIRECT_MAP_BASE));
+	expect_eq(t, pte_is_canonical(USER_LAST + PAGE_SIZE), false);
+	expect_eq(t, pte_is_canonical(1ul << 50), arch_mmu_levels == 5);
+	expect_eq(t, kernel_map_lookup(1ul << 47 | PAGE_SIZE, NULL), 0);
 }
 
 static void

@@ -186,6 +186,42 @@ KTEST(process_signal, alternate_stack)
 	expect_killed(t, overflow_without_altstack, SIGSEGV);
 }
 
+/* A handler is told whether a stack was too small or a pointer wild. */
+static USER void
+leave_with_reason(long signal, const struct abi_siginfo *info)
+{
+	call1(NR_exit_group, info->signo == signal && info->code == SEGV_MAPERR ? info->error : 99);
+}
+
+static USER long
+stack_or_pointer(void)
+{
+	struct abi_sigaltstack stack;
+
+	stack.sp = DATA + 1024;
+	stack.flags = 0;
+	stack.size = 7 * 1024;
+	if (call2(NR_sigaltstack, &stack, 0))
+		return 98;
+	handle(SIGSEGV, user_address(leave_with_reason), SA_ONSTACK | SA_SIGINFO);
+	if (word[0])
+		__asm__ volatile("1: pushq %rax; jmp 1b");
+	*(volatile long *)0x123456789000 = 1;
+	return 97;
+}
+
+KTEST(process_signal, overflow_is_told_from_a_wild_pointer)
+{
+	long overflows = 0;
+	struct wait_status status = process_run(t, stack_or_pointer, &overflows, sizeof(overflows));
+
+	expect_eq(t, status.status, 0);
+	overflows = 1;
+	status = process_run(t, stack_or_pointer, &overflows, sizeof(overflows));
+	expect_eq(t, status.code, CLD_EXITED);
+	expect_eq(t, status.status, EOVERFLOW);
+}
+
 /* ---- Waiting ------------------------------------------------------------------------------------
  */
 
@@ -308,8 +344,8 @@ copied(const void *function)
 KTEST(process_signal, returns_to_bad_addresses, .budget_ms = 20000)
 {
 	static const uint64_t bad[] = {
-		0,	  KERNEL_BASE, 0x800000000000, 0xffff7fffffffffff, 0x1234567812345678,
-		USER_END, UINT64_MAX
+		0,	     KERNEL_BASE, 0x800000000000, 0xffff7fffffffffff, 0x1234567812345678,
+		USER_WINDOW, UINT64_MAX
 	};
 	struct wait_status status = return_to(t, copied((const void *)end_well), 0, 0);
 

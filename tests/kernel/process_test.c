@@ -303,7 +303,7 @@ KTEST(process, alignment_is_not_checked)
 static USER long
 call_at_the_end(void)
 {
-	char *last = (char *)(USER_END - PAGE_SIZE);
+	char *last = (char *)(USER_WINDOW - PAGE_SIZE);
 	long mapped = call6(9, (long)last, PAGE_SIZE, 7, 0x32, -1, 0);
 
 	if (mapped != (long)last)
@@ -317,6 +317,28 @@ call_at_the_end(void)
 KTEST(process, call_at_the_end_of_memory)
 {
 	expect_killed(t, call_at_the_end, SIGSEGV);
+}
+
+#define HIGH (1ul << 50) /* an address that only five levels of page tables have */
+
+/* The processor, and the kernel's copies, can use it where a program can have it. */
+static USER long
+memory_above_47_bits(void)
+{
+	long at = call6(9, HIGH, PAGE_SIZE, 3, 0x22, -1, 0);
+	volatile char *byte = (volatile char *)at;
+
+	byte[PAGE_SIZE - 1] = 1;
+	if (byte[PAGE_SIZE - 1] != 1 || call1(NR_uname, at) != 0 || byte[0] != 'L')
+		return 2;
+	if (call1(NR_uname, at + PAGE_SIZE) != -14)
+		return 3;
+	return at == (long)HIGH;
+}
+
+KTEST(process, addresses_above_47_bits)
+{
+	expect_exit(t, memory_above_47_bits, arch_mmu_levels == 5);
 }
 
 /* ---- Bad pointers
@@ -335,8 +357,8 @@ bad_pointers(void)
 		return 1;
 	if (call1(NR_uname, end - 390) != 0)
 		return 2;
-	if (call2(NR_clock_gettime, 0, USER_END - 8) != EFAULT_ ||
-	    call2(NR_nanosleep, USER_END - 8, 0) != EFAULT_ ||
+	if (call2(NR_clock_gettime, 0, USER_WINDOW - 8) != EFAULT_ ||
+	    call2(NR_nanosleep, USER_WINDOW - 8, 0) != EFAULT_ ||
 	    call4(NR_sigprocmask, 0, KERNEL_BASE, 0, 8) != EFAULT_)
 		return 3;
 	return 0;

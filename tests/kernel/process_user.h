@@ -23,7 +23,8 @@
 
 #include "../../kernel/proc/user/user.h"
 
-#define USER	    __attribute__((section(".text.user_test"), noinline, used))
+/* A stack guard is in the kernel, where these cannot look. */
+#define USER	    __attribute__((section(".text.user_test"), noinline, used, no_stack_protector))
 #define USER_INLINE static inline __attribute__((always_inline))
 
 #define CODE	  0x400000ul

@@ -113,6 +113,37 @@ KTEST(space, map_errors)
 	space_put(space);
 }
 
+/* Whoever asks for an address above 47 bits gets it where there are such, and nobody else. */
+KTEST(space, addresses_above_the_window)
+{
+	const unsigned flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	struct address_space *space = space_create();
+	uintptr_t high = 1ul << 50, at = 0, last = USER_END - PAGE_SIZE;
+
+	assert_true(t, space != NULL);
+	expect_eq(t, space_map(space, &at, PAGE_SIZE, RW, flags, NULL, 0, 0), 0);
+	expect_lt(t, at, USER_WINDOW);
+	at = USER_WINDOW - 2 * PAGE_SIZE; /* it would end above */
+	expect_eq(t, space_map(space, &at, 3 * PAGE_SIZE, RW, flags, NULL, 0, 0), 0);
+	expect_lt(t, at, USER_WINDOW - 2 * PAGE_SIZE);
+	at = high;
+	expect_eq(t, space_map(space, &at, PAGE_SIZE, RW, flags, NULL, 0, 0), 0);
+	if (arch_mmu_levels == 5)
+		expect_eq(t, at, high);
+	else
+		expect_lt(t, at, USER_WINDOW);
+	at = high;
+	expect_eq(t, space_map(space, &at, PAGE_SIZE, RW, flags, NULL, 0, 0), 0);
+	if (arch_mmu_levels == 5)
+		expect_eq(t, at, last); /* taken: the highest that is free */
+	else
+		expect_lt(t, at, USER_WINDOW);
+	expect_eq(t, user_write(space, at, 5), FAULT_DONE);
+	expect_eq(t, user_read(space, at), 5);
+	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}
+
 static void
 protect(struct ktest *t)
 {

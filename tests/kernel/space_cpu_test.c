@@ -76,6 +76,58 @@ processor(struct address_space *space, uintptr_t address, bool write, uint64_t *
 	return FAULT_DONE;
 }
 
+/* The processor comes and goes; each time it sees what the tables say then, and not before. */
+KTEST(space_cpu, changes_while_it_is_away, .budget_ms = 20000)
+{
+	struct address_space *space[8];
+	uintptr_t at[8];
+	uint64_t value;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(space); i++) {
+		space[i] = space_create();
+		at[i] = user_map(space[i], 40, RW);
+	}
+	for (unsigned round = 1; round < 200; round++) {
+		unsigned i = (unsigned)prng_below(&t->prng, ARRAY_SIZE(space));
+		uintptr_t page = at[i] + prng_below(&t->prng, 40) * PAGE_SIZE;
+
+		value = round;
+		expect_eq(t, processor(space[i], page, true, &value), FAULT_DONE);
+		expect_eq(t, processor(space[i], page, false, &value), FAULT_DONE);
+		expect_eq(t, value, round);
+		/* 1 to 40 pages: one by one, or all at once. */
+		expect_eq(t, space_advise(space[i], at[i], page + PAGE_SIZE - at[i], MADV_DONTNEED),
+			  0);
+		expect_eq(t, processor(space[i], page, false, &value), FAULT_DONE);
+		expect_eq(t, value, 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(space); i++)
+		space_put(space[i]);
+}
+
+/* Where the processor has identifiers, a space that comes back has its own again. */
+KTEST(space_cpu, identifiers)
+{
+	struct address_space *space = space_create(), *other = space_create();
+	irqflags_t irq = arch_irq_save();
+	uint64_t first, second;
+
+	space_activate(space);
+	first = read_cr3() & CR3_PCID;
+	space_activate(other);
+	second = read_cr3() & CR3_PCID;
+	space_activate(NULL);
+	expect_eq(t, read_cr3(), kernel_cr3);
+	space_activate(space);
+	expect_eq(t, read_cr3() & CR3_PCID, first);
+	space_activate(NULL);
+	arch_irq_restore(irq);
+	expect_eq(t, first != 0, cpu_has(CPU_PCID));
+	expect_eq(t, first != second, cpu_has(CPU_PCID));
+	space_put(other);
+	space_put(space);
+}
+
 KTEST(space_cpu, faults)
 {
 	struct address_space *space = space_create(), *child;

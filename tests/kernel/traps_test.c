@@ -284,6 +284,13 @@ KTEST(traps, thread_stack_overflow, .expect_panic = OVERFLOW)
 /* An array can reach the guard page while there is still room for the fault's frame. */
 KTEST(traps, guard_page_touched, .expect_panic = OVERFLOW "reading address")
 {
+	(void)t;
+	read_word(kstack_top(read_sp()) - KSTACK_SIZE - 8);
+}
+
+/* Whoever runs into the guard page of another stack did not use up its own. */
+KTEST(traps, guard_page_of_another, .expect_panic = "page fault reading address 0xffffc0000")
+{
 	uintptr_t top = kstack_alloc(GFP_KERNEL);
 
 	assert_ne(t, top, 0);

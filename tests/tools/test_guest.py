@@ -23,7 +23,12 @@ DIRECT_MAP = 0xFFFF800000000000
 ROOT = 0x1000
 MEMMAP_PHYSICAL = 0x200000
 BUDDY = DIRECT_MAP + 0x100000
-CR3_VARIABLE, EVIDENCE = 0x8000, 0x8100
+CR3_VARIABLE, LEVELS_VARIABLE, EVIDENCE = 0x8000, 0x8010, 0x8100
+VARIABLES = {
+    "kernel_cr3": CR3_VARIABLE,
+    "evidence": EVIDENCE,
+    "arch_mmu_levels": LEVELS_VARIABLE,
+}
 RAM_SIZE = 8 << 20
 
 
@@ -44,7 +49,7 @@ def debug(tmp_path_factory: pytest.TempPathFactory) -> DebugInfo:
 
 
 class StubImage:
-    """A kernel image of two variables, loaded at 0."""
+    """A kernel image of a few variables, loaded at 0."""
 
     path = Path("stub")
 
@@ -52,7 +57,7 @@ class StubImage:
         self.debug = debug
 
     def address(self, name: str) -> int:
-        return IMAGE_BASE + {"kernel_cr3": CR3_VARIABLE, "evidence": EVIDENCE}[name]
+        return IMAGE_BASE + VARIABLES[name]
 
     def to_physical(self, vaddr: int) -> int | None:
         offset = vaddr - IMAGE_BASE
@@ -66,6 +71,7 @@ class Memory:
         self.debug = debug
         self.ram = bytearray(RAM_SIZE)
         self.put(CR3_VARIABLE, ROOT | 0x18)  # flags in CR3 are not part of the address
+        self.put(LEVELS_VARIABLE, 4, 4)
         self.entry(ROOT, DIRECT_MAP >> 39, 0x2000 | 3)
         self.entry(0x2000, 0, 0x80 | 3)  # 1 GiB
         self.entry(ROOT, MEMMAP_BASE >> 39, 0x3000 | 3)
@@ -130,6 +136,20 @@ def test_page_tables_with_pages_of_every_size(memory: Memory) -> None:
     memory.ram[MEMMAP_PHYSICAL + 0x1FFFFC : MEMMAP_PHYSICAL + 0x200000] = b"abcd"
     memory.ram[0x7000:0x7004] = b"efgh"
     assert memory.guest().read(MEMMAP_BASE + 0x1FFFFC, 8) == b"abcdefgh"
+
+
+def test_page_tables_of_five_levels(memory: Memory) -> None:
+    """All of the kernel is below the last entry of the root."""
+    memory.put(CR3_VARIABLE, 0x6000)
+    memory.put(LEVELS_VARIABLE, 5, 4)
+    with pytest.raises(GuestError, match="is not mapped"):
+        memory.guest().to_physical(DIRECT_MAP)
+    memory.entry(0x6000, 511, ROOT | 3)
+    assert memory.guest().to_physical(DIRECT_MAP + 0x7654321) == 0x7654321
+    assert memory.guest().to_physical(MEMMAP_BASE + 0x200010) == 0x7010
+    memory.put(LEVELS_VARIABLE, 6, 4)
+    with pytest.raises(GuestError, match="arch_mmu_levels is 6"):
+        memory.guest().to_physical(DIRECT_MAP)
 
 
 def test_what_is_not_there(memory: Memory) -> None:

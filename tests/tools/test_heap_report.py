@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A report about the heap names who allocated and who freed the object, by function and line."""
+"""Reports about damaged memory name functions and lines: who allocated and freed an object, and who
+wrote past an array on the stack."""
 
 import re
 import threading
@@ -30,3 +31,12 @@ def test_call_sites(kernel: Path, case: str) -> None:
             rf"  {what} at ktest_heap_\w+ \(tests/kernel/heap_protection_test\.c:\d+\)"
         )
         assert any(site.match(line) for line in lines[:report]), lines
+
+
+def test_a_smashed_stack(kernel: Path) -> None:
+    machine = Machine(kernel=kernel, append="ktest=stack_guard.overrun")
+    run = boot(machine, Limits(), threading.Event())
+    lines = list(explain_log(run.serial.splitlines(), Image(kernel)))
+    run.ram.close()
+    who = r"panic: kernel stack smashed by the function at fill \(tests/kernel/stack_guard_test\.c:"
+    assert any(re.match(who, line) for line in lines), lines

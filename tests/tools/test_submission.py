@@ -21,9 +21,10 @@ from test_build import plant
 
 NAME = "mm/x.c"
 FLAGS = ["-ffreestanding", "-mgeneral-regs-only", "-fno-pie", "-mcmodel=kernel", "-O1", "-g"]
+FLAGS += ["-fstack-protector-strong", "-mstack-protector-guard=global"]
 RULES = audit.Rules(
     symbols={"panic"},
-    kernel={"panic", "evidence", "ktest_fail"},
+    kernel={"panic", "evidence", "ktest_fail", "__stack_chk_fail", "__stack_chk_guard"},
     sections=set(),
     image=range(0xFFFFFFFF80100000, 0xFFFFFFFF80200000),
 )
@@ -199,6 +200,7 @@ def audited(directory: Path, text: str) -> screen.Finding | None:
         "void f(void) { __asm__(\"cli; sti; pushfq; popq %%rax; pause; rdtsc\" ::: \"rax\"); }",
         "long f(long n) { return n * -2147483648L + 0xffffffff7fffffffL; }",
         "void missing(void); void f(void) { missing(); }",
+        "void missing(char *); void f(void) { char array[16]; missing(array); }",
         "int helper(int i) { switch (i) { case 1: return 7; case 2: return 9; } return 0; }",
     ],
 )
@@ -212,6 +214,7 @@ def test_objects_that_may_pass(tmp_path: Path, text: str) -> None:
         ("extern int evidence;\nint f(void) {\n\treturn evidence;\n}", "mm/x.c:4: uses evidence"),
         ("void ktest_fail(void);\nvoid *table = ktest_fail;", "mm/x.c: uses ktest_fail"),
         ("void ktest_fail(void) {}", "mm/x.c: defines ktest_fail"),
+        ("void __stack_chk_fail(void) {}", "mm/x.c: defines __stack_chk_fail"),
         ("int x __attribute__((section(\"ktest_cases\"))) = 1;", "the section ktest_cases"),
         ("int x; __attribute__((constructor)) void f(void) { x = 1; }", "the section .init_array"),
         ("void f(void) {\n\t__asm__(\"outl %eax, $0xf4\");\n}", "mm/x.c:2: the instruction out"),

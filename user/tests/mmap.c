@@ -46,6 +46,20 @@ CASE(a_free_hint_is_taken)
 	is(mmap(memory + 2 * PAGE + 5, PAGE, RW, ANON, -1, 0), memory + 2 * PAGE);
 }
 
+/* Of 57 bits, where the machine has so many, nobody gets more than 47 who did not ask. */
+CASE(only_a_hint_gives_more_than_47_bits)
+{
+	char *high = (char *)(1ul << 50);
+	char *memory = mmap(high, PAGE, RW, ANON, -1, 0);
+
+	yes((uintptr_t)map(1) < 1ul << 47);
+	yes(memory == high || (uintptr_t)memory < 1ul << 47);
+	allowed(WRITE, memory);
+	is(munmap(memory, PAGE), 0);
+	faults(READ, memory, SIGSEGV, SEGV_MAPERR);
+	yes((uintptr_t)map(1) < 1ul << 47);
+}
+
 CASE(a_hint_never_replaces)
 {
 	char *memory = map(1), *other;

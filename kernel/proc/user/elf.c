@@ -71,7 +71,7 @@ add_segment(struct elf_image *image, const struct elf_program_header *header)
 	if (image->nr_segments == ELF_SEGMENTS_MAX || header->filesz > header->memsz)
 		return -ENOEXEC;
 	if (header->vaddr < floor || __builtin_add_overflow(header->vaddr, header->memsz, &end) ||
-	    end > USER_END)
+	    end > USER_WINDOW)
 		return -ENOEXEC;
 	if ((header->vaddr - header->offset) % PAGE_SIZE != 0 || header->offset > INT64_MAX ||
 	    header->filesz > INT64_MAX - header->offset)
@@ -129,7 +129,7 @@ elf_parse(const struct elf_header *header, const struct elf_program_header *head
 	last = &image->segment[image->nr_segments - 1];
 	image->low = ALIGN_DOWN(image->segment[0].vaddr, PAGE_SIZE);
 	image->high = ALIGN_UP(last->vaddr + last->memory_size, PAGE_SIZE);
-	if (image->entry >= USER_END)
+	if (image->entry >= USER_WINDOW)
 		return -ENOEXEC;
 	image->headers =
 	    address_of(image, header->phoff, header->phnum * sizeof(struct elf_program_header));

@@ -56,7 +56,7 @@ int elf_check_header(const struct elf_header *header) __must_check;
 
 /*
  * Find out what to load. Returns 0, or -ENOEXEC for what is damaged or not supported; every number
- * in *image has been checked: segments rise, do not overlap, and lie in [USER_MIN, USER_END), or
+ * in *image has been checked: segments rise, do not overlap, and lie in [USER_MIN, USER_WINDOW), or
  * could be put there if relocatable.
  */
 int elf_parse(const struct elf_header *header, const struct elf_program_header *headers,

@@ -277,7 +277,7 @@ load(struct exec *exec)
 	size_t stack_limit = MIN(process_limit(RLIMIT_STACK), GiB(1));
 	int error;
 
-	if (image->high - image->low > USER_END / 4)
+	if (image->high - image->low > USER_WINDOW / 4)
 		return -ENOMEM;
 	if (image->relocatable)
 		exec->base =
@@ -288,7 +288,7 @@ load(struct exec *exec)
 	if (error)
 		return error;
 	exec->heap = exec->base + image->high;
-	exec->stack_top = USER_END - STACK_GAP - user_random() % STACK_SPREAD * PAGE_SIZE;
+	exec->stack_top = USER_WINDOW - STACK_GAP - user_random() % STACK_SPREAD * PAGE_SIZE;
 	stack_limit = ALIGN_UP(MAX(stack_limit, KiB(128)), PAGE_SIZE);
 	return space_map_stack(exec->space, exec->stack_top, stack_limit);
 }

@@ -254,7 +254,7 @@ signal_group(int group, int signal)
  * it, it gets the default treatment.
  */
 void
-signal_current(int signal, int code, uintptr_t address)
+signal_current_because(int signal, int code, int error, uintptr_t address)
 {
 	struct user_thread *me = user_current();
 	struct signal_record *record = signal_record_alloc(signal, code);
@@ -262,8 +262,10 @@ signal_current(int signal, int code, uintptr_t address)
 	struct list_head dropped = LIST_INIT(dropped);
 	irqflags_t flags;
 
-	if (record)
+	if (record) {
+		record->info.error = error;
 		record->info.fault.address = address;
+	}
 	flags = spin_lock_irqsave(&process_lock);
 	if (FORCED & SIGNAL_BIT(signal) &&
 	    (me->blocked & SIGNAL_BIT(signal) || action->handler == SIG_IGN)) {
@@ -273,6 +275,12 @@ signal_current(int signal, int code, uintptr_t address)
 	signal_send_locked(me->process, me, signal, record, &dropped);
 	spin_unlock_irqrestore(&process_lock, flags);
 	signals_free(&dropped);
+}
+
+void
+signal_current(int signal, int code, uintptr_t address)
+{
+	signal_current_because(signal, code, 0, address);
 }
 
 bool

@@ -14,6 +14,7 @@
  * Back, SYSRET undoes what SYSCALL did, much faster than IRET. It is only used if nobody has
  * changed the frame for good (then vector is something else), and never to an address that is
  * not canonical: there some processors fault in ring 0 with the program's stack (CVE-2012-0217).
+ * Addresses that only five levels of page tables have go by IRET, too.
  * A function of C keeps RBX and R12 to R15, so they need not be loaded again. All other registers
  * get their old values, except RAX, which is the result: no value of the kernel leaks.
  *
@@ -94,7 +95,7 @@ syscall_entry:
 	jne	.Lwork
 .Lleave:
 	cmpl	$VECTOR_SYSCALL, FRAME_VECTOR(%rsp)
-	jne	trap_to_user
+	jne	.Lchanged
 	movq	FRAME_RIP(%rsp), %rcx
 	movq	%rcx, %rdx
 	shrq	$47, %rdx
@@ -114,6 +115,12 @@ syscall_entry:
 .Lno_such_call:
 	call	syscall_none
 	jmp	.Lcalled
+
+/* By sigreturn, to whatever the program put on its stack: IRET must not find that out. */
+.Lchanged:
+	movq	%rsp, %rdi
+	call	user_leave
+	jmp	trap_to_user
 
 /* After this the frame may be that of a signal handler; then it is marked as changed. */
 .Lwork:

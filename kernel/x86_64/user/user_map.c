@@ -9,7 +9,7 @@
  *	root   0 .. 255     the program's                own tables
  *	       256 .. 511   the kernel's                 copied, tables shared
  *
- * Process-context identifiers are not used: loading CR3 forgets all translations of programs.
+ * That is so with four levels and with five. With five, all of the kernel is below entry 511.
  *
  * Sources: Intel SDM vol. 3, 4.5 (entries), 4.10.4 (invalidation).
  */
@@ -29,7 +29,6 @@ _Static_assert(MMU_BIT_PRESENT == PTE_PRESENT && MMU_BIT_WRITE == PTE_WRITE &&
 		   MMU_ADDRESS == PTE_ADDRESS && MMU_ENTRIES == PTES_PER_TABLE,
 	       "<arch/mmu.h> and pte.h describe the same entries");
 
-unsigned arch_mmu_levels = 4;
 uint64_t arch_mmu_bit_no_exec;
 
 static void
@@ -72,9 +71,9 @@ arch_mmu_root_entries(void)
 }
 
 void
-arch_mmu_load(paddr_t root)
+arch_mmu_load(paddr_t root, const struct mmu_users *users)
 {
-	write_cr3(root ? root : kernel_cr3);
+	tlb_load(root ? root : kernel_cr3, users);
 }
 
 void
@@ -84,7 +83,7 @@ arch_mmu_forget(uintptr_t address)
 }
 
 void
-arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr)
+arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 {
-	tlb_shootdown_pages(cpus, pages, nr);
+	tlb_shootdown_pages(users, pages, nr);
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <printk.h>
 
+#include "../pte.h"
 #include "machine.h"
 
 struct fixup {
@@ -72,7 +73,8 @@ page_fault(const struct trap_frame *frame, uintptr_t address)
 		return;
 	case FAULT_OVERFLOW:
 		report(frame, address, "stack overflow");
-		signal_current(SIGSEGV, SEGV_MAPERR, address);
+		/* The code is what POSIX has for it. Of a wild pointer the reason is 0. */
+		signal_current_because(SIGSEGV, SEGV_MAPERR, EOVERFLOW, address);
 		return;
 	case FAULT_BUS:
 		signal_current(SIGBUS, BUS_ADRERR, address);
@@ -208,7 +210,7 @@ exception(struct trap_frame *frame)
 static bool
 may_go_on(const struct trap_frame *frame)
 {
-	return (uint64_t)((int64_t)(frame->rip << 16) >> 16) == frame->rip;
+	return frame->rip < USER_WINDOW || pte_is_canonical(frame->rip);
 }
 
 void

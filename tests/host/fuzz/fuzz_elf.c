@@ -22,13 +22,13 @@ check_image(const struct elf_image *image)
 	uintptr_t last = image->relocatable ? 0 : USER_MIN;
 
 	check(image->nr_segments >= 1 && image->nr_segments <= ELF_SEGMENTS_MAX);
-	check(image->entry < USER_END);
+	check(image->entry < USER_WINDOW);
 	for (unsigned i = 0; i < image->nr_segments; i++) {
 		const struct elf_segment *segment = &image->segment[i];
 
 		check(segment->memory_size > 0 && segment->file_size <= segment->memory_size);
-		check(segment->vaddr >= last && segment->vaddr < USER_END);
-		check(segment->memory_size <= USER_END - segment->vaddr);
+		check(segment->vaddr >= last && segment->vaddr < USER_WINDOW);
+		check(segment->memory_size <= USER_WINDOW - segment->vaddr);
 		check((segment->vaddr - segment->offset) % PAGE_SIZE == 0);
 		check(segment->offset <= INT64_MAX &&
 		      segment->file_size <= INT64_MAX - segment->offset);
@@ -38,7 +38,7 @@ check_image(const struct elf_image *image)
 	}
 	check(image->low % PAGE_SIZE == 0 && image->high % PAGE_SIZE == 0);
 	check(image->low <= image->segment[0].vaddr && last <= image->high);
-	check(image->high <= USER_END);
+	check(image->high <= USER_WINDOW);
 	check(!image->headers || (image->headers >= image->low && image->headers < image->high));
 }
 

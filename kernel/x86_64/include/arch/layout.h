@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's address space on x86-64, four-level paging (canonical upper half):
+ * The kernel's address space on x86-64: the last 47 bits, with four levels of page tables and
+ * with five.
  *
  *	ffff800000000000	direct map: all physical memory, up to 64 TiB
  *	ffffc00000000000	kernel stacks, each below a guard page

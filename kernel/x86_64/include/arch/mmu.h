@@ -35,7 +35,18 @@ typedef uint64_t mmu_entry_t; /* 0: nothing is there */
 #define MMU_ADDRESS	 0x000ffffffffff000ul
 
 extern unsigned arch_mmu_levels;      /* (c) 4 or 5 */
+extern uintptr_t arch_mmu_user_end;   /* (c) one past the highest address of programs */
 extern uint64_t arch_mmu_bit_no_exec; /* (c) 0 where the processor has no such right */
+
+/*
+ * Who uses the tables below a root, and what the processors must know of them to forget what they
+ * were. All 0, but the id.
+ */
+struct mmu_users {
+	uint64_t cpus;	  /* (a) a bit for each CPU that uses them now */
+	uint64_t id;	  /* (c) not 0, and of no other root, before or after */
+	uint64_t flushes; /* (a) how often pages were to be forgotten; the machine's own */
+};
 
 /* An entry that maps a page to a frame with those rights. */
 static inline mmu_entry_t

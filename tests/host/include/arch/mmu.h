@@ -28,7 +28,13 @@ typedef uint64_t mmu_entry_t;
 #define HOST_ENTRY_DIRTY    (1ul << 1)
 #define HOST_ENTRY_FRAME    0x000ffffffffff000ul
 
-extern unsigned arch_mmu_levels; /* a test may change it while there is no space */
+/* A test may change both while there is no space. */
+extern unsigned arch_mmu_levels;
+extern uintptr_t arch_mmu_user_end;
+
+struct mmu_users {
+	uint64_t cpus, id, flushes;
+};
 
 static inline mmu_entry_t
 arch_mmu_page(paddr_t frame, unsigned rights)
