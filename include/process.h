@@ -89,6 +89,9 @@ bool process_info_next(int pid, struct process_info *info);
 /* The process of that number, or for another of its threads what is the thread's own. */
 bool process_info_of(int id, struct process_info *info);
 
+/* The kernel's thread behind it: to know it by, not to follow. NULL: there is none. */
+const struct thread *process_thread(int id);
+
 /* The lowest number, of at least id, of a thread of the process, or -1. */
 int process_thread_next(int pid, int id);
 

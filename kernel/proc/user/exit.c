@@ -14,6 +14,7 @@
  * with its last thread by the parent that waits for it; the others, and processes that nobody
  * waits for, by the reaper, a thread of the kernel.
  */
+#include <page_allocator.h>
 #include <start.h>
 #include <time.h>
 
@@ -353,6 +354,7 @@ user_thread_exit(int status)
 	struct user_thread *me = user_current();
 	uint32_t zero = 0;
 
+	page_allocator_forget_thread(thread_current());
 	futex_exit();
 	if (me->clear_tid && !copy_to_user(me->clear_tid, &zero, sizeof(zero)))
 		futex_wake_address(me->clear_tid);

@@ -124,6 +124,17 @@ process_info_of(int id, struct process_info *info)
 	return process || user;
 }
 
+const struct thread *
+process_thread(int id)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct user_thread *user = user_thread_find_locked(id);
+	const struct thread *thread = user ? user->thread : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return thread;
+}
+
 int
 process_thread_next(int pid, int id)
 {
