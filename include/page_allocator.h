@@ -62,7 +62,6 @@ void page_allocator_forget_thread(const struct thread *thread);
 /* Is a request for an object to fail, for that reason? */
 bool page_allocator_fails(gfp_t gfp);
 
-
 /* Recompute its state and compare. Returns the number of contradictions. */
 unsigned page_allocator_check(void) __must_check;
 

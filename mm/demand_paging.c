@@ -330,7 +330,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	} else {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
-		return FAULT_DONE;
+		result = FAULT_DONE;
 	}
 	if (unlikely(result != FAULT_DONE))
 		prune_after(&fault);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/PID/fail-nth: making a certain request for memory fail, as Linux has it when it is built for
- * that. What is written is a number n: the nth request that the thread makes from then on fails.
- * What is read is how many are left until then; 0: it has happened.
+ * /proc/PID/fail-nth: making a certain request for memory fail, as Linux has it when it is built
+ * for that. What is written is a number n: the nth request that the thread makes from then on
+ * fails. What is read is how many are left until then; 0: it has happened.
  *
  * So a program can have each request of a system call fail in turn, and see that the call says
  * ENOMEM, and leaves nothing behind. Neither reading nor writing makes such a request itself.

@@ -302,8 +302,7 @@ is_hidden(const struct dentry *directory, const struct subdirectory *sub)
 static struct inode *
 fail_inode(int pid)
 {
-	struct inode *inode =
-	    proc_inode(&proc_fail_ops, S_IFREG | 0600, NULL, INODE_OF(pid, FAIL));
+	struct inode *inode = proc_inode(&proc_fail_ops, S_IFREG | 0600, NULL, INODE_OF(pid, FAIL));
 
 	if (inode)
 		inode->private.number = (uint64_t)pid;
@@ -320,8 +319,8 @@ make_entry(struct dentry *directory, int pid, const char *name, size_t size, str
 		const struct subdirectory *sub = &subdirectories[i];
 
 		if (is_called(name, size, sub->name) && !is_hidden(directory, sub)) {
-			*made = proc_inode(sub->ops, S_IFDIR | 0555, NULL,
-					   INODE_OF(pid, sub->which));
+			*made =
+			    proc_inode(sub->ops, S_IFDIR | 0555, NULL, INODE_OF(pid, sub->which));
 			return true;
 		}
 	}
@@ -338,8 +337,8 @@ make_entry(struct dentry *directory, int pid, const char *name, size_t size, str
 	while (file->name && !is_called(name, size, file->name))
 		file++;
 	if (file->name)
-		*made = proc_file_inode(file, pid,
-					INODE_OF(pid, FILES + (file - proc_process_files)));
+		*made =
+		    proc_file_inode(file, pid, INODE_OF(pid, FILES + (file - proc_process_files)));
 	return file->name != NULL;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory runs out, at each place where that can happen: the first request for memory that an operation
- * makes fails, then the second alone, and so on until it makes no more. Each time it ends well, or
- * with an error and works when it is done again, or with the end of the process that tried; and
- * memory is as it was before: as many frames free, objects in use, page tables.
+ * Memory runs out, at each place where that can happen: the first request for memory that an
+ * operation makes fails, then the second alone, and so on until it makes no more. Each time it ends
+ * well, or with an error and works when it is done again, or with the end of the process that
+ * tried; and memory is as it was before: as many frames free, objects in use, page tables.
  *
  * /proc/self/fail-nth makes requests fail; where there is none, each operation is done once.
  */
@@ -30,7 +30,7 @@ enum { SURVIVED, NOT_REACHED, WRONG };
 /* Counted by the processes that try. */
 static struct tally {
 	unsigned errors, kills, trials;
-} *tally;
+} * tally;
 
 static bool supported;	  /* by the kernel */
 static int fail_nth = -1; /* /proc/self/fail-nth of a process that tries */
@@ -454,8 +454,8 @@ map_populated(void)
 static int
 map_into_the_middle(void)
 {
-	return outcome(mmap(memory + 2 * PAGE, 2 * PAGE, PROT_READ,
-			    MAP_PRIVATE | MAP_FIXED, file, 0) != MAP_FAILED);
+	return outcome(mmap(memory + 2 * PAGE, 2 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file,
+			    0) != MAP_FAILED);
 }
 
 static int
@@ -493,8 +493,8 @@ move_the_middle(void)
 		place = NULL;
 		return errno;
 	}
-	return outcome(mremap(memory + 2 * PAGE, 2 * PAGE, 4 * PAGE,
-			      MREMAP_MAYMOVE | MREMAP_FIXED, place + 299 * PAGE) != MAP_FAILED);
+	return outcome(mremap(memory + 2 * PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			      place + 299 * PAGE) != MAP_FAILED);
 }
 
 static int
@@ -587,7 +587,7 @@ CASE(processes_and_threads)
  * failed and it lives nevertheless. The number of fd comes at FD_AT.
  */
 #define CODE                                                                                       \
-	"\xbf....\x6a\x00\x48\x89\xe6\xba\x08\x00\x00\x00\x45\x31\xd2\xb8\x11\x00\x00\x00\x0f\x05"      \
+	"\xbf....\x6a\x00\x48\x89\xe6\xba\x08\x00\x00\x00\x45\x31\xd2\xb8\x11\x00\x00\x00\x0f\x05" \
 	"\x0f\xb6\x3c\x24\xb8\x3c\x00\x00\x00\x0f\x05"
 #define FD_AT 1
 
