@@ -142,6 +142,7 @@ struct inode {
 	int writers;		   /* (a) files open for writing; < 0: files that are executed */
 	struct dentry *alias;	   /* alias_lock: a name by which it is known, or NULL */
 	struct flock_state *flock; /* flock_lock: NULL until somebody locks */
+	struct record *records;	   /* record_lock: locks on ranges */
 	union {
 		struct directory directory;
 		char *target;	       /* (c) of a symbolic link: kmalloc()ed */

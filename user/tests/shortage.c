@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -144,7 +145,7 @@ typedef int operation(void);
 static bool
 is_shortage(int error)
 {
-	return error == ENOMEM || error == EAGAIN || error == ENOSPC;
+	return error == ENOMEM || error == EAGAIN || error == ENOSPC || error == ENOLCK;
 }
 
 static _Noreturn void
@@ -834,6 +835,18 @@ high_descriptor(void)
 }
 
 static int
+lock_ranges(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 100 };
+	int error = outcome(!fcntl(file, F_SETLK, &lock));
+
+	lock = (struct flock){ .l_type = F_UNLCK, .l_start = 50, .l_len = 10 };
+	if (!error)
+		error = outcome(!fcntl(file, F_SETLK, &lock));
+	return error ? error : outcome(!flock(file, LOCK_SH));
+}
+
+static int
 poll_many(void)
 {
 	struct pollfd fds[200];
@@ -881,6 +894,7 @@ CASE(calls_on_open_files)
 	EVERY_REQUEST(NULL, through_a_pipe);
 	EVERY_REQUEST(NULL, count_events);
 	EVERY_REQUEST(NULL, high_descriptor);
+	EVERY_REQUEST(NULL, lock_ranges);
 	EVERY_REQUEST(NULL, poll_many);
 	EVERY_REQUEST(NULL, read_maps);
 }
