@@ -13,6 +13,13 @@
 /* Make it for frames of [0, end), and give it what the boot allocator has left. */
 void page_allocator_init(pfn_t end);
 
+/*
+ * Give it frames [first, end) that were in use from the start, and are nobody's any more. All other
+ * CPUs stand still meanwhile: from a thread with interrupts on that holds no spin lock. Not in a
+ * kernel of lab 1.
+ */
+void page_allocator_add_range(pfn_t first, pfn_t end);
+
 /* Sums over all of it. */
 struct page_totals {
 	uint64_t managed, free; /* frames */

@@ -130,6 +130,27 @@ page_allocator_init(pfn_t end)
 	node_set_faults(&machine, fail_every, fail_seed);
 }
 
+struct new_range {
+	pfn_t first, end;
+};
+
+static void
+give_new(void *arg)
+{
+	const struct new_range *range = arg;
+
+	give(range->first, range->end);
+}
+
+void
+page_allocator_add_range(pfn_t first, pfn_t end)
+{
+	struct new_range range = { first, end };
+
+	ASSERT_LE(end, page_frame_next(first).end);
+	arch_stand_still(give_new, &range);
+}
+
 /* ---- Requests --------------------------------------------------------------------- */
 
 static void

@@ -372,6 +372,10 @@ extern const struct file_ops regular_ops, fifo_ops, device_ops;
 void initrd_unpack(void);
 int initrd_unpack_archive(struct fs_context *fs, const void *archive, size_t size, bool quiet);
 
+/* initrd_memory.c: the frames that the archive lay in go to the allocator. */
+struct boot_module;
+void initrd_free_memory(struct boot_module *module);
+
 /* devices.c: what opening a device node leads to, or NULL. */
 const struct file_ops *device_find(uint32_t mode, uint64_t device);
 void devices_init(void);
