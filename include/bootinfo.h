@@ -30,4 +30,7 @@ struct boot_info {
 
 extern struct boot_info boot_info;
 
+/* Add what the loader has put into memory, as in use: the kernel, and all modules but one. */
+void memory_map_add_loaded(struct memory_map *map, const struct boot_module *but);
+
 #endif

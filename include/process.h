@@ -78,7 +78,8 @@ struct process_info {
 	unsigned nr_threads;
 	uint64_t user_ns, system_ns; /* time spent running */
 	uint64_t children_ns;	     /* of those waited for */
-	uint64_t started_ns;	     /* time_ns() */
+	uint64_t faults_minor, faults_major, children_minor, children_major;
+	uint64_t started_ns; /* time_ns() */
 	int priority, nice;
 	int policy, real_time_priority; /* SCHED_*; 0: ordinary */
 	unsigned cpu;			/* where it ran last */
@@ -91,6 +92,9 @@ bool process_info_next(int pid, struct process_info *info);
 
 /* The process of that number, or for another of its threads what is the thread's own. */
 bool process_info_of(int id, struct process_info *info);
+
+/* The kernel's thread behind it: to know it by, not to follow. NULL: there is none. */
+const struct thread *process_thread(int id);
 
 /* The lowest number, of at least id, of a thread of the process, or -1. */
 int process_thread_next(int pid, int id);

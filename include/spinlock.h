@@ -38,6 +38,7 @@ typedef struct spinlock {
 	uint16_t next;	  /* the ticket that the next CPU draws */
 	uint16_t holder;  /* debug: CPU + 1 of the holder, 0 when free */
 	uint8_t rank;	  /* enum lock_rank */
+	bool by_address;  /* one of an array: several are taken in the order of their addresses */
 	const char *name;
 } spinlock_t;
 

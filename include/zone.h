@@ -121,6 +121,7 @@ struct node {
 	 */
 	uint8_t known_group[1u << NR_GFP_BITS]; /* (a) */
 	struct fault_injector faults;		/* (z) of zone[0] */
+	const struct thread *faults_of;		/* (z) only its requests fail; NULL: anybody's */
 	size_t min_free; /* (c) frames to keep free in all; 0: by the amount of memory */
 };
 
@@ -151,6 +152,9 @@ void node_set_marks(struct node *node);
 
 /* Make one request in every fail, chosen by the seed; 0: none. */
 void node_set_faults(struct node *node, uint64_t every, uint64_t seed);
+
+/* Make the nth request fail that the thread makes from now on, and no other; 0: none. */
+void node_set_nth_fault(struct node *node, const struct thread *thread, uint64_t nth);
 
 /*
  * alloc_pages(), __free_pages() and the others, of a node. Of a range, frames that lie in CPUs'

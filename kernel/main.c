@@ -47,6 +47,21 @@ report_map_damage(const struct memory_map_report *report)
 			report->wrapped, report->overlaps, report->dropped);
 }
 
+void
+memory_map_add_loaded(struct memory_map *map, const struct boot_module *but)
+{
+	uintptr_t image = (uintptr_t)image_phys_start;
+
+	memory_map_add(map, image, (uintptr_t)image_phys_end - image, MEMORY_KERNEL);
+	for (unsigned i = 0; i < boot_info.nr_modules; i++) {
+		const struct boot_module *module = &boot_info.modules[i];
+
+		if (module != but)
+			memory_map_add(map, module->start, module->end - module->start,
+				       MEMORY_KERNEL);
+	}
+}
+
 /*
  * What the loader put into memory is in use. It is added to the normalised map, where there
  * is room for it, however long a list the firmware made.
@@ -55,19 +70,12 @@ static void
 read_memory_map(void)
 {
 	struct memory_map_report report;
-	uintptr_t image = (uintptr_t)image_phys_start;
 
 	if (memory_map_normalise(&boot_info.map, &firmware_map, DIRECT_MAP_SIZE, &report))
 		panic("boot: %s names no usable memory", boot_info.loader);
 	report_map_damage(&report);
 
-	memory_map_add(&firmware_map, image, (uintptr_t)image_phys_end - image, MEMORY_KERNEL);
-	for (unsigned i = 0; i < boot_info.nr_modules; i++) {
-		const struct boot_module *module = &boot_info.modules[i];
-
-		memory_map_add(&firmware_map, module->start, module->end - module->start,
-			       MEMORY_KERNEL);
-	}
+	memory_map_add_loaded(&firmware_map, NULL);
 	if (firmware_map.nr_dropped > 0)
 		panic("boot: the memory map has too many ranges");
 	if (memory_map_normalise(&firmware_map, &memory_map, DIRECT_MAP_SIZE, &report))

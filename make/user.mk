@@ -7,7 +7,7 @@ ifeq ($(filter 1 2 3,$(LAB_NUMBER)),)
 INITRD ?= $(O)/initrd.cpio
 endif
 # Of this target only: tools that run make in other trees must not hand it on.
-run: export INITRD := $(INITRD)
+run debug gdb: export INITRD := $(INITRD)
 
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
@@ -45,7 +45,7 @@ $(O)/initrd.txt:
 $(call stamp,$(O)/initrd.txt,$(INITRD_WITH))
 
 # The machine gets it as a module.
-run bench $(ISO): $(INITRD)
+run debug gdb bench $(ISO): $(INITRD)
 $(ISO): $(B)/iso-initrd.txt
 $(B)/iso-initrd.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(INITRD)' >$@

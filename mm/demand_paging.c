@@ -31,7 +31,8 @@
  * a reference is only made from another one and this one is under the lock that we hold.
  *
  * Pages of a file that lie around one that was read, and are in memory, are mapped at the same
- * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one.
+ * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one. Not
+ * where the program has said that it touches pages at random.
  *
  * An entry that is replaced by one to another frame (7, and 2 over the zero page) may still be in
  * the TLBs of CPUs that run other threads of the program; they are flushed before the old frame
@@ -199,7 +200,8 @@ fault_file(struct fault *fault)
 {
 	struct memory_object *object = fault->region->object;
 	bool write = fault->access == FAULT_WRITE;
-	struct page_row row = write ? fault->row : around(fault);
+	bool alone = write || (fault->region->flags & REGION_RANDOM);
+	struct page_row row = alone ? fault->row : around(fault);
 	unsigned at = (unsigned)((fault->page - row.start) >> PAGE_SHIFT);
 	struct page *pages[AROUND];
 
@@ -328,7 +330,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	} else {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
-		return FAULT_DONE;
+		result = FAULT_DONE;
 	}
 	if (unlikely(result != FAULT_DONE))
 		prune_after(&fault);

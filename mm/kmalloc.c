@@ -173,7 +173,7 @@ kmalloc_slow(size_t size, gfp_t flags)
 		return frames_alloc(size, PAGE_SIZE, flags);
 	cache = &kmalloc_cache[size_class(size)];
 	__atomic_store_n(&cache_by_size[ROUNDED(size)], cache, __ATOMIC_RELAXED);
-	return cache_alloc_slow(cache, flags, size);
+	return alloc_past_magazine(cache, flags, size);
 }
 
 void *
@@ -215,7 +215,7 @@ kmalloc_aligned(size_t size, size_t alignment, gfp_t flags)
 		return ZERO_SIZE_PTR;
 	if (size > KMEM_MAX_SIZE || alignment > KMEM_MAX_SIZE)
 		return frames_alloc(size, alignment, flags);
-	return cache_alloc_slow(&kmalloc_cache[aligned_class(size, alignment)], flags, size);
+	return alloc_past_magazine(&kmalloc_cache[aligned_class(size, alignment)], flags, size);
 }
 
 /* ---- Freeing ----------------------------------------------------------------------------- */

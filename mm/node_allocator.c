@@ -130,6 +130,27 @@ page_allocator_init(pfn_t end)
 	node_set_faults(&machine, fail_every, fail_seed);
 }
 
+struct new_range {
+	pfn_t first, end;
+};
+
+static void
+give_new(void *arg)
+{
+	const struct new_range *range = arg;
+
+	give(range->first, range->end);
+}
+
+void
+page_allocator_add_range(pfn_t first, pfn_t end)
+{
+	struct new_range range = { first, end };
+
+	ASSERT_LE(end, page_frame_next(first).end);
+	arch_stand_still(give_new, &range);
+}
+
 /* ---- Requests --------------------------------------------------------------------- */
 
 static void
@@ -245,6 +266,43 @@ void
 page_allocator_set_faults(uint64_t every, uint64_t seed)
 {
 	node_set_faults(&machine, every, seed);
+}
+
+void
+page_allocator_set_nth_fault(const struct thread *thread, uint64_t nth)
+{
+	node_set_nth_fault(&machine, thread, nth);
+}
+
+uint64_t
+page_allocator_nth_fault(const struct thread *thread)
+{
+	irqflags_t flags = spin_lock_irqsave(&machine.zone[0].lock);
+	uint64_t nth = machine.faults_of == thread ? machine.faults.nth : 0;
+
+	spin_unlock_irqrestore(&machine.zone[0].lock, flags);
+	return nth;
+}
+
+bool
+page_allocator_has_failed(const struct thread *thread)
+{
+	return __atomic_load_n(&machine.faults_of, __ATOMIC_RELAXED) == thread &&
+	       page_allocator_nth_fault(thread) == 0;
+}
+
+/* Another thread's plan stays. */
+void
+page_allocator_forget_thread(const struct thread *thread)
+{
+	if (__atomic_load_n(&machine.faults_of, __ATOMIC_RELAXED) == thread)
+		node_set_nth_fault(&machine, NULL, 0);
+}
+
+bool
+page_allocator_fails(gfp_t gfp)
+{
+	return unlikely(machine.faults.nth > 0) && injected_failure(&machine, gfp);
 }
 
 uint64_t

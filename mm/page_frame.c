@@ -46,7 +46,8 @@ page_frame_init(const struct memory_map *map)
 	for (unsigned i = 0; i < map->nr; i++) {
 		const struct memory_range *range = &map->range[i];
 
-		if (range->kind == MEMORY_USABLE)
+		/* What the loader has put into memory is to become usable in part, later. */
+		if (range->kind == MEMORY_USABLE || range->kind == MEMORY_KERNEL)
 			note_present(ALIGN_DOWN(range->start >> PAGE_SHIFT, MAX_ORDER_FRAMES),
 				     ALIGN_UP(range->end >> PAGE_SHIFT, MAX_ORDER_FRAMES));
 	}

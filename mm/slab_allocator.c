@@ -598,7 +598,7 @@ kmem_cache_alloc(kmem_cache_t *cache, gfp_t gfp)
 	void *object;
 
 	if (unlikely(!magazine_alloc(cache, &object)))
-		return cache_alloc_slow(cache, gfp, cache->size);
+		return alloc_past_magazine(cache, gfp, cache->size);
 	if (unlikely(gfp & GFP_ZERO))
 		return clear_object(cache, object);
 	return object;

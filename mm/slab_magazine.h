@@ -11,6 +11,7 @@
 #ifndef SLAB_MAGAZINE_H
 #define SLAB_MAGAZINE_H
 
+#include <page_allocator.h>
 #include <slab.h>
 
 /* Take an object of this CPU's magazine. Returns false, with nothing done, if it is empty. */
@@ -29,6 +30,13 @@ magazine_alloc(struct kmem_cache *cache, void **object)
 	}
 	arch_irq_restore(flags);
 	return any;
+}
+
+/* Allocate past the magazine, unless a test wants this request to fail. */
+static inline void *
+alloc_past_magazine(struct kmem_cache *cache, gfp_t gfp, size_t size)
+{
+	return page_allocator_fails(gfp) ? NULL : cache_alloc_slow(cache, gfp, size);
 }
 
 /* Put an object into this CPU's magazine. Returns false, with nothing done, if it is full. */

@@ -4,8 +4,9 @@
  * msync().
  *
  * Advice is taken where it changes what a program can see (DONTNEED: the contents go; DONTFORK:
- * a child does not get it), and otherwise accepted and not needed: nothing is read ahead, and no
- * page is taken away from a program yet. MADV_FREE may forget the contents at any time from the
+ * a child does not get it), and where pages come that were not asked for (RANDOM: no fault-around,
+ * until NORMAL or SEQUENTIAL). Otherwise it is accepted and not needed: nothing is read ahead, and
+ * no page is taken away from a program yet. MADV_FREE may forget the contents at any time from the
  * call on; here it does so at once. Locked pages are brought in, and counted.
  *
  * Part of a range may be unmapped. As Linux has it, madvise(), mlock() and msync() then deal with
@@ -128,6 +129,11 @@ space_advise(struct address_space *space, uintptr_t start, size_t length, int ad
 		return change_flags(space, start, end, 0, REGION_NO_FORK);
 	case MADV_DOFORK:
 		return change_flags(space, start, end, REGION_NO_FORK, 0);
+	case MADV_RANDOM:
+		return change_flags(space, start, end, 0, REGION_RANDOM);
+	case MADV_NORMAL:
+	case MADV_SEQUENTIAL:
+		return change_flags(space, start, end, REGION_RANDOM, 0);
 	default:
 		return check_mapped(space, start, end);
 	}

@@ -20,6 +20,7 @@
 /* flags of a region: MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, and of our own: */
 #define REGION_NO_FORK	     0x10000000u /* a child does not get it */
 #define REGION_LOCK_ON_FAULT 0x20000000u /* with MAP_LOCKED: pages come when they are touched */
+#define REGION_RANDOM	     0x40000000u /* what lies around a touched page will not be wanted */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
 extern uint64_t regions_max; /* (c) of one space */

@@ -256,7 +256,8 @@ injected_failure(struct node *node, gfp_t gfp)
 	if (likely(node->faults.every == 0) || gfp & GFP_NOFAIL)
 		return false;
 	flags = spin_lock_irqsave(lock);
-	fails = fault_strikes(&node->faults);
+	fails = (!node->faults_of || node->faults_of == thread_current()) &&
+		fault_strikes(&node->faults);
 	spin_unlock_irqrestore(lock, flags);
 	return fails;
 }
@@ -290,14 +291,34 @@ known_route(struct node *node, gfp_t gfp)
 	return route;
 }
 
+/* Every request takes the slow way for once, where it is looked whether it is to fail. */
+static void
+forget_groups_locked(struct node *node)
+{
+	assert_held(&node->zone[0].lock);
+	for (size_t i = 0; i < ARRAY_SIZE(node->known_group); i++)
+		__atomic_store_n(&node->known_group[i], 0, __ATOMIC_RELAXED);
+}
+
 void
 node_set_faults(struct node *node, uint64_t every, uint64_t seed)
 {
 	irqflags_t flags = spin_lock_irqsave(&node->zone[0].lock);
 
-	for (size_t i = 0; i < ARRAY_SIZE(node->known_group); i++)
-		__atomic_store_n(&node->known_group[i], 0, __ATOMIC_RELAXED);
+	forget_groups_locked(node);
 	fault_set(&node->faults, every, seed);
+	node->faults_of = NULL;
+	spin_unlock_irqrestore(&node->zone[0].lock, flags);
+}
+
+void
+node_set_nth_fault(struct node *node, const struct thread *thread, uint64_t nth)
+{
+	irqflags_t flags = spin_lock_irqsave(&node->zone[0].lock);
+
+	forget_groups_locked(node);
+	fault_set_nth(&node->faults, nth);
+	node->faults_of = nth > 0 ? thread : NULL;
 	spin_unlock_irqrestore(&node->zone[0].lock, flags);
 }
 

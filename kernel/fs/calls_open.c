@@ -9,6 +9,7 @@
 
 #include "flock.h"
 #include "fs.h"
+#include "record_lock.h"
 
 #define LASTING_FLAGS (O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | O_ASYNC)
 
@@ -190,7 +191,7 @@ change_flags(struct file *file, unsigned mask, unsigned flags)
 }
 
 static int64_t
-fcntl_file(struct file *file, int command, uint64_t value)
+fcntl_file(struct file *file, int fd, int command, uint64_t value)
 {
 	if (file->flags & O_PATH && command != F_GETFL)
 		return -EBADF;
@@ -203,7 +204,11 @@ fcntl_file(struct file *file, int command, uint64_t value)
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_capacity(file);
-	default: /* no locks on ranges, no signals for input */
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+		return record_lock_call(file, fd, command, value);
+	default: /* no signals for input */
 		return -EINVAL;
 	}
 }
@@ -228,7 +233,7 @@ sys_fcntl(const uint64_t *arg)
 	file = fd_current(fd);
 	if (!file)
 		return -EBADF;
-	result = fcntl_file(file, command, arg[2]);
+	result = fcntl_file(file, fd, command, arg[2]);
 	file_put(file);
 	return result;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "fs.h"
+#include "record_lock.h"
 
 #define FIRST_CAPACITY 32
 
@@ -69,6 +70,14 @@ fd_table_get(struct fd_table *table)
 	return table;
 }
 
+/* A descriptor for the file has been taken out. Any one: the table's locks on its ranges go. */
+static void
+let_go(struct fd_table *table, struct file *file)
+{
+	record_locks_release(file->inode, table);
+	file_put(file);
+}
+
 void
 fd_table_put(struct fd_table *table)
 {
@@ -76,7 +85,7 @@ fd_table_put(struct fd_table *table)
 		return;
 	for (unsigned fd = 0; fd < table->capacity; fd++) {
 		if (table->slot[fd].file)
-			file_put(table->slot[fd].file);
+			let_go(table, table->slot[fd].file);
 	}
 	kfree(table->slot);
 	kmem_cache_free(&fd_table_cache, table);
@@ -210,7 +219,7 @@ fd_replace(struct fd_table *table, struct file *file, int fd, bool close_on_exec
 	table->slot[fd] = (struct fd_slot){ file, close_on_exec };
 	spin_unlock_irqrestore(&table->lock, flags);
 	if (old)
-		file_put(old);
+		let_go(table, old);
 	return fd;
 }
 
@@ -260,7 +269,7 @@ fd_close(struct fd_table *table, int fd)
 	spin_unlock_irqrestore(&table->lock, flags);
 	if (!file)
 		return -EBADF;
-	file_put(file);
+	let_go(table, file);
 	return 0;
 }
 
@@ -278,7 +287,7 @@ fd_close_range(struct fd_table *table, unsigned first, unsigned last, bool only_
 			file = take_out_locked(table, fd);
 		spin_unlock_irqrestore(&table->lock, flags);
 		if (file)
-			file_put(file);
+			let_go(table, file);
 	}
 }
 
@@ -293,7 +302,7 @@ fd_table_exec(struct fd_table *table)
 			file = take_out_locked(table, fd);
 		spin_unlock_irqrestore(&table->lock, flags);
 		if (file)
-			file_put(file);
+			let_go(table, file);
 	}
 }
 

@@ -6,7 +6,7 @@
  * What an inode has locked is two counters. One queue serves all inodes: locks are waited for
  * seldom, and who was woken for another inode looks and sleeps again.
  *
- * Left out: locks on ranges (fcntl()). LOCKING. flock_lock guards it all.
+ * Locks on ranges have nothing to do with these: record_lock.c. LOCKING. flock_lock guards it all.
  */
 #include "flock.h"
 

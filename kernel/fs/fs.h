@@ -142,6 +142,7 @@ struct inode {
 	int writers;		   /* (a) files open for writing; < 0: files that are executed */
 	struct dentry *alias;	   /* alias_lock: a name by which it is known, or NULL */
 	struct flock_state *flock; /* flock_lock: NULL until somebody locks */
+	struct record *records;	   /* record_lock: locks on ranges */
 	union {
 		struct directory directory;
 		char *target;	       /* (c) of a symbolic link: kmalloc()ed */
@@ -370,6 +371,10 @@ extern const struct file_ops regular_ops, fifo_ops, device_ops;
 /* initrd.c: unpack into a context's root. Returns 0, or -EINVAL if the archive is damaged. */
 void initrd_unpack(void);
 int initrd_unpack_archive(struct fs_context *fs, const void *archive, size_t size, bool quiet);
+
+/* initrd_memory.c: the frames that the archive lay in go to the allocator. */
+struct boot_module;
+void initrd_free_memory(struct boot_module *module);
 
 /* devices.c: what opening a device node leads to, or NULL. */
 const struct file_ops *device_find(uint32_t mode, uint64_t device);

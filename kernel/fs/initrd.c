@@ -272,10 +272,11 @@ initrd_unpack_archive(struct fs_context *fs, const void *archive, size_t size, b
 void
 initrd_unpack(void)
 {
-	const struct boot_module *module = &boot_info.modules[0];
+	struct boot_module *module = &boot_info.modules[0];
 
 	if (boot_info.nr_modules == 0)
 		return;
 	(void)initrd_unpack_archive(kernel_context, phys_to_virt(module->start),
 				    module->end - module->start, false);
+	initrd_free_memory(module);
 }

@@ -53,8 +53,9 @@ show_stat(struct text *text, int pid)
 		    info.parent, info.group, info.session,
 		    foreground >= 0 ? (int)make_device(SERIAL_MAJOR, SERIAL_MINOR) : 0, foreground);
 	/* flags to cmajflt */
-	text_printf(text, "0 %lu 0 %lu 0 ", (unsigned long)memory.faults_minor,
-		    (unsigned long)memory.faults_major);
+	text_printf(text, "0 %lu %lu %lu %lu ", (unsigned long)info.faults_minor,
+		    (unsigned long)info.children_minor, (unsigned long)info.faults_major,
+		    (unsigned long)info.children_major);
 	/* utime to itrealvalue */
 	text_printf(text, "%lu %lu %lu 0 %d %d %u 0 ", (unsigned long)(info.user_ns / TICK_NS),
 		    (unsigned long)(info.system_ns / TICK_NS),

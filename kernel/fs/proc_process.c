@@ -23,8 +23,9 @@
 #define INODE_BASE	     (1ull << 48)
 #define INODE_OF(pid, which) (INODE_BASE | (uint64_t)(pid) << 20 | (which))
 #define FD_INODES	     0x1000
+#define FAIL_NAME	     "fail-nth"
 
-enum { DIRECTORY = 1, TASK, TASK_DIRECTORY, FDS, LINKS, FILES = 0x100 };
+enum { DIRECTORY = 1, TASK, TASK_DIRECTORY, FDS, FAIL, LINKS, FILES = 0x100 };
 
 static bool
 process_exists(int pid)
@@ -299,27 +300,46 @@ is_hidden(const struct dentry *directory, const struct subdirectory *sub)
 }
 
 static struct inode *
-make_entry(struct dentry *directory, int pid, const char *name, size_t size)
+fail_inode(int pid)
+{
+	struct inode *inode = proc_inode(&proc_fail_ops, S_IFREG | 0600, NULL, INODE_OF(pid, FAIL));
+
+	if (inode)
+		inode->private.number = (uint64_t)pid;
+	return inode;
+}
+
+/* Returns whether there is such a name; if so, what it leads to, NULL for want of memory. */
+static bool
+make_entry(struct dentry *directory, int pid, const char *name, size_t size, struct inode **made)
 {
 	const struct proc_file *file = proc_process_files;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(subdirectories); i++) {
 		const struct subdirectory *sub = &subdirectories[i];
 
-		if (is_called(name, size, sub->name) && !is_hidden(directory, sub))
-			return proc_inode(sub->ops, S_IFDIR | 0555, NULL,
-					  INODE_OF(pid, sub->which));
+		if (is_called(name, size, sub->name) && !is_hidden(directory, sub)) {
+			*made =
+			    proc_inode(sub->ops, S_IFDIR | 0555, NULL, INODE_OF(pid, sub->which));
+			return true;
+		}
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(links); i++) {
-		if (is_called(name, size, links[i].name))
-			return link_inode(&links[i], pid, 0, LINKS + i);
+		if (is_called(name, size, links[i].name)) {
+			*made = link_inode(&links[i], pid, 0, LINKS + i);
+			return true;
+		}
 	}
-	for (; file->name; file++) {
-		if (is_called(name, size, file->name))
-			return proc_file_inode(file, pid,
-					       INODE_OF(pid, FILES + (file - proc_process_files)));
+	if (is_called(name, size, FAIL_NAME)) {
+		*made = fail_inode(pid);
+		return true;
 	}
-	return NULL;
+	while (file->name && !is_called(name, size, file->name))
+		file++;
+	if (file->name)
+		*made =
+		    proc_file_inode(file, pid, INODE_OF(pid, FILES + (file - proc_process_files)));
+	return file->name != NULL;
 }
 
 static int
@@ -328,10 +348,9 @@ lookup_in_process(struct dentry *directory, const char *name, size_t size, struc
 	int pid = pid_of(directory);
 	struct inode *inode;
 
-	if (!process_exists(pid))
+	if (!process_exists(pid) || !make_entry(directory, pid, name, size, &inode))
 		return -ENOENT;
-	inode = make_entry(directory, pid, name, size);
-	return inode ? proc_dentry(directory, name, size, inode, found) : -ENOENT;
+	return proc_dentry(directory, name, size, inode, found);
 }
 
 /* The n-th name of a process's directory; false: there are no more. */
@@ -353,6 +372,12 @@ nth_entry(struct dentry *directory, int pid, unsigned n, struct listed *entry)
 		return true;
 	}
 	n -= ARRAY_SIZE(links);
+	if (n-- == 0) {
+		entry->name = FAIL_NAME;
+		entry->mode = S_IFREG;
+		entry->inode = INODE_OF(pid, FAIL);
+		return true;
+	}
 	entry->name = proc_process_files[n].name;
 	entry->mode = S_IFREG;
 	entry->inode = INODE_OF(pid, FILES + n);

@@ -5,7 +5,8 @@
  * A deadlock needs two CPUs to meet at the wrong moment, which a test may never see. The
  * rule that excludes it, however, is broken or kept by each CPU alone: it takes locks in
  * rising rank only. So every acquisition is checked against the locks that this CPU
- * already holds, and the first run through a wrong path panics, contended or not.
+ * already holds, and the first run through a wrong path panics, contended or not. Of the locks
+ * of an array, which are of one rank, two may be held, the one of lower address taken first.
  *
  *	held locks of this CPU     buddy   sched, which is of higher rank
  *	may take                   what is of higher rank than sched
@@ -24,7 +25,7 @@
 
 #include <percpu.h>
 
-#define MAX_HELD 16 /* ranks rise strictly, so more cannot be held */
+#define MAX_HELD 16 /* ranks rise, and nobody takes more than two of an array */
 
 _Static_assert(RANK_CONSOLE < MAX_HELD, "one lock of each rank must fit");
 
@@ -34,6 +35,15 @@ struct held_locks {
 };
 
 static DEFINE_PER_CPU(struct held_locks, held_locks);
+
+/* May the second be taken while the first is held? */
+static bool
+in_order(const spinlock_t *first, const spinlock_t *second)
+{
+	if (first->rank != second->rank)
+		return first->rank < second->rank;
+	return first->by_address && second->by_address && first < second;
+}
 
 void
 spin_check_acquire(spinlock_t *lock)
@@ -45,7 +55,7 @@ spin_check_acquire(spinlock_t *lock)
 	for (unsigned i = 0; i < held->depth; i++) {
 		if (held->lock[i] == lock)
 			panic("lock %s: taken again by its holder, CPU %u", lock->name, cpu_id());
-		if (held->lock[i]->rank >= lock->rank)
+		if (!in_order(held->lock[i], lock))
 			panic("lock order: %s (rank %u) taken while holding %s (rank %u)",
 			      lock->name, lock->rank, held->lock[i]->name, held->lock[i]->rank);
 	}

@@ -157,6 +157,39 @@ KTEST(locks, same_rank,
 	expect_true(t, false);
 }
 
+static spinlock_t array[] = {
+	{ .rank = RANK_MODULE, .name = "first", .by_address = true },
+	{ .rank = RANK_MODULE, .name = "second", .by_address = true },
+};
+
+KTEST(locks, two_of_an_array)
+{
+	irqflags_t flags = spin_lock_irqsave(&array[0]);
+
+	spin_lock(&array[1]);
+	expect_true(t, spin_held(&array[0]) && spin_held(&array[1]));
+	spin_unlock(&array[1]);
+	spin_unlock_irqrestore(&array[0], flags);
+}
+
+KTEST(locks, two_of_an_array_backwards,
+      .expect_panic = "lock order: first (rank 1) taken while holding second (rank 1)")
+{
+	arch_irq_disable();
+	spin_lock(&array[1]);
+	spin_lock(&array[0]);
+	expect_true(t, false);
+}
+
+KTEST(locks, one_of_an_array_and_another,
+      .expect_panic = "lock order: first (rank 1) taken while holding low (rank 1)")
+{
+	arch_irq_disable();
+	spin_lock(&low);
+	spin_lock(&array[0]);
+	expect_true(t, false);
+}
+
 KTEST(locks, taken_twice, .expect_panic = "lock low: taken again by its holder, CPU ")
 {
 	arch_irq_disable();

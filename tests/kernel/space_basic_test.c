@@ -276,3 +276,66 @@ KTEST(space, exhaust, .budget_ms = 60000)
 {
 	expect_no_leak(t, exhaust);
 }
+
+/* ---- Pages around ------------------------------------------------------------------------- */
+
+#define AROUND_AT 0x10000000ul /* pages that are mapped with one another begin there */
+
+static bool
+count_region(const struct region_info *info, void *arg)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return true;
+}
+
+static unsigned
+regions_of(struct address_space *space)
+{
+	unsigned nr = 0;
+
+	space_each_region(space, count_region, &nr);
+	return nr;
+}
+
+/* A child begins with no page of shared memory; what it reads tells how many come at once. */
+static void
+around_in_a_child(struct ktest *t, struct address_space *space)
+{
+	struct address_space *child;
+
+	assert_eq(t, space_fork(space, &child), 0);
+	expect_eq(t, user_read(child, AROUND_AT + 3 * PAGE_SIZE), 3);
+	expect_eq(t, stats_of(child).resident, 1); /* and none around */
+	expect_eq(t, user_read(child, AROUND_AT + 20 * PAGE_SIZE), 20);
+	expect_eq(t, stats_of(child).resident, 17);
+	expect_eq(t, stats_of(child).faults_around, 15);
+	expect_eq(t, space_advise(child, AROUND_AT, 16 * PAGE_SIZE, MADV_NORMAL), 0);
+	expect_eq(t, regions_of(child), 1);
+	expect_eq(t, user_read(child, AROUND_AT + 5 * PAGE_SIZE), 5);
+	expect_eq(t, stats_of(child).resident, 32);
+	expect_eq(t, stats_of(child).faults_minor, 3);
+	expect_eq(t, space_check(child), 0);
+	space_put(child);
+}
+
+KTEST(space, advice_says_what_comes_along)
+{
+	struct address_space *space = space_create();
+	uintptr_t at = AROUND_AT;
+
+	assert_true(t, space != NULL);
+	assert_eq(t,
+		  space_map(space, &at, 32 * PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED,
+			    NULL, 0, RW),
+		  0);
+	for (unsigned i = 0; i < 32; i++)
+		expect_eq(t, user_write(space, at + i * PAGE_SIZE, (unsigned char)i), FAULT_DONE);
+	expect_eq(t, space_advise(space, at, 16 * PAGE_SIZE, MADV_RANDOM), 0);
+	expect_eq(t, regions_of(space), 2);
+	around_in_a_child(t, space);
+	expect_eq(t, space_advise(space, at, 32 * PAGE_SIZE, MADV_SEQUENTIAL), 0);
+	expect_eq(t, regions_of(space), 1);
+	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}

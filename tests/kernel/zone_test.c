@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <page_allocator.h>
 #include <page_frame.h>
+#include <thread.h>
 
 /* ---- Flags -------------------------------------------------------------------------- */
 
@@ -345,6 +346,33 @@ KTEST(zone, faults_strike_every_kind)
 		assert_true(t, page != NULL);
 		node_free(&test_node, page, 0);
 	}
+	expect_node_whole(t);
+}
+
+/* The nth request of that thread, whatever its kind, once; others are served. */
+KTEST(zone, a_certain_request_fails)
+{
+	static const unsigned nths[] = { 1, 2, 7 };
+
+	node_make(t, &one_zone);
+	for (unsigned i = 0; i < ARRAY_SIZE(nths); i++) {
+		node_set_nth_fault(&test_node, thread_current(), nths[i]);
+		for (unsigned k = 1; k <= 10; k++) {
+			struct page *page = node_alloc(&test_node, GFP_KERNEL, 0);
+
+			expect_eq(t, page == NULL, k == nths[i]);
+			if (page)
+				node_free(&test_node, page, 0);
+		}
+	}
+	node_set_nth_fault(&test_node, (const struct thread *)t, 1); /* somebody else */
+	for (unsigned k = 0; k < 10; k++) {
+		struct page *page = node_alloc(&test_node, GFP_KERNEL, 0);
+
+		assert_true(t, page != NULL);
+		node_free(&test_node, page, 0);
+	}
+	node_set_nth_fault(&test_node, NULL, 0);
 	expect_node_whole(t);
 }
 

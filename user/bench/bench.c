@@ -361,7 +361,8 @@ read_and_write(int fd)
 }
 
 static void
-map_and_touch(int fd, const char *name, int prot, int flags, uint64_t (*touch)(volatile char *))
+map_and_touch(int fd, const char *name, int prot, int flags, int advice,
+	      uint64_t (*touch)(volatile char *))
 {
 	struct figure figure = { .name = name, .operations = NR_PAGES };
 
@@ -369,6 +370,7 @@ map_and_touch(int fd, const char *name, int prot, int flags, uint64_t (*touch)(v
 		char *memory = mmap(NULL, SIZE, prot, flags, fd, 0);
 
 		need(memory != MAP_FAILED, "mmap of a file");
+		need(!madvise(memory, SIZE, advice), "madvise");
 		add(&figure, touch(memory));
 		munmap(memory, SIZE);
 	}
@@ -383,9 +385,11 @@ files(void)
 	need(fd >= 0, FILE_NAME);
 	read_and_write(fd);
 	map_and_touch(fd, "tmpfs.shared_read.fault_around_default", PROT_READ, MAP_SHARED,
-		      read_pages);
-	map_and_touch(fd, "tmpfs.shared_write", RW, MAP_SHARED, write_pages);
-	map_and_touch(fd, "tmpfs.private_write", RW, MAP_PRIVATE, write_pages);
+		      MADV_NORMAL, read_pages);
+	map_and_touch(fd, "tmpfs.shared_read.one_page_per_fault", PROT_READ, MAP_SHARED,
+		      MADV_RANDOM, read_pages);
+	map_and_touch(fd, "tmpfs.shared_write", RW, MAP_SHARED, MADV_NORMAL, write_pages);
+	map_and_touch(fd, "tmpfs.private_write", RW, MAP_PRIVATE, MADV_NORMAL, write_pages);
 	close(fd);
 	unlink(FILE_NAME);
 }

@@ -93,6 +93,38 @@ CASE(advice_that_changes_nothing)
 	is(memory[PAGE], 3);
 }
 
+/* Lines of /proc/self/maps that begin in [start, end). */
+static int
+regions_in(char *start, char *end)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long at;
+	char line[256];
+	int nr = 0;
+
+	need(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		need(sscanf(line, "%lx", &at) == 1);
+		nr += at >= (unsigned long)start && at < (unsigned long)end;
+	}
+	fclose(maps);
+	return nr;
+}
+
+CASE(different_advice_keeps_regions_apart)
+{
+	char *memory = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, file_of(8), 0);
+
+	need(memory != MAP_FAILED);
+	is(regions_in(memory, memory + 8 * PAGE), 1);
+	is(madvise(memory + 2 * PAGE, 3 * PAGE, MADV_RANDOM), 0);
+	is(regions_in(memory, memory + 8 * PAGE), 3);
+	is(memory[3 * PAGE], 4);
+	is(memory[4 * PAGE], 5);
+	is(madvise(memory, 8 * PAGE, MADV_NORMAL), 0);
+	is(regions_in(memory, memory + 8 * PAGE), 1);
+}
+
 CASE(holes)
 {
 	char *memory = map(3);

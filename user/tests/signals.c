@@ -448,20 +448,21 @@ CASE(suspended)
 
 CASE(a_sleep_is_interrupted)
 {
-	struct itimerval soon = { .it_value = { 0, 20000 } };
+	/* Again and again: on a busy machine the first comes before the sleep has begun. */
+	struct itimerval soon = { .it_value = { 0, 20000 }, .it_interval = { 0, 20000 } };
 	struct timespec long_time = { 50, 0 };
-	int ends[2];
+	int ends[2], seen;
 	char byte;
 
 	need(pipe(ends) == 0);
 	on(SIGALRM, note, 0);
 	is(setitimer(ITIMER_REAL, &soon, NULL), 0);
 	fails(nanosleep(&long_time, &long_time), EINTR);
-	is(count, 1);
+	seen = count;
+	yes(seen >= 1);
 	yes(long_time.tv_sec >= 40);
-	is(setitimer(ITIMER_REAL, &soon, NULL), 0);
 	fails(read(ends[0], &byte, 1), EINTR);
-	is(count, 2);
+	yes(count > seen);
 }
 
 static int refill[2];

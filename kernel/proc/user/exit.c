@@ -14,6 +14,7 @@
  * with its last thread by the parent that waits for it; the others, and processes that nobody
  * waits for, by the reaper, a thread of the kernel.
  */
+#include <page_allocator.h>
 #include <start.h>
 #include <time.h>
 
@@ -40,14 +41,21 @@ thread_times(const struct thread *thread)
 	user_ns = total;
 	if (in_kernel)
 		user_ns = total / (in_kernel + in_user) * in_user;
-	return (struct process_times){ user_ns, total - user_ns };
+	return (struct process_times){
+		.user_ns = user_ns,
+		.system_ns = total - user_ns,
+		.faults_minor = thread->user->faults_minor,
+		.faults_major = thread->user->faults_major,
+	};
 }
 
-static void
-add_times(struct process_times *to, struct process_times add)
+void
+times_add(struct process_times *to, struct process_times add)
 {
 	to->user_ns += add.user_ns;
 	to->system_ns += add.system_ns;
+	to->faults_minor += add.faults_minor;
+	to->faults_major += add.faults_major;
 }
 
 struct process_times
@@ -58,7 +66,7 @@ process_times_locked(struct process *process)
 
 	assert_held(&process_lock);
 	list_for_each_entry (user, &process->private->threads, link)
-		add_times(&times, thread_times(user->thread));
+		times_add(&times, thread_times(user->thread));
 	return times;
 }
 
@@ -311,7 +319,7 @@ become_zombie(struct user_thread *me, int status)
 	private->end = (struct wait_status){ CLD_EXITED, status & 0xff };
 	private->ending = true;
 	give_away_children_locked(process);
-	add_times(&private->times, thread_times(me->thread));
+	times_add(&private->times, thread_times(me->thread));
 	private->cpu = me->thread->cpu;
 	private->last = me;
 	user_thread_unpublish_locked(me);
@@ -339,7 +347,7 @@ leave_process(struct user_thread *me, int status)
 		become_zombie(me, status);
 		return;
 	}
-	add_times(&private->times, thread_times(me->thread));
+	times_add(&private->times, thread_times(me->thread));
 	user_thread_unpublish_locked(me);
 	me->process = NULL; /* which may be gone before its reaper comes */
 	give_to_reaper_locked(me);
@@ -353,6 +361,7 @@ user_thread_exit(int status)
 	struct user_thread *me = user_current();
 	uint32_t zero = 0;
 
+	page_allocator_forget_thread(thread_current());
 	futex_exit();
 	if (me->clear_tid && !copy_to_user(me->clear_tid, &zero, sizeof(zero)))
 		futex_wake_address(me->clear_tid);

@@ -4,9 +4,9 @@
  *
  * A program locks by an atomic instruction on a word and comes here only to sleep, when the lock
  * is taken, and to wake who sleeps. FUTEX_WAIT sleeps if the word still has the value that the
- * program saw. That look and the sleep are one step for wakers: both happen under futex_lock,
- * and a waker changes the word before it takes the lock. (Franke, Russell and Kirkwood, "Fuss,
- * Futexes and Furwocks", Ottawa Linux Symposium 2002)
+ * program saw. That look and the sleep are one step for wakers: both happen under a lock, and a
+ * waker changes the word before it takes that lock. (Franke, Russell and Kirkwood, "Fuss, Futexes
+ * and Furwocks", Ottawa Linux Symposium 2002)
  *
  *	waiter                              waker
  *	lock                                *word = new
@@ -20,9 +20,21 @@
  * A word is known by address space and address; in a shared mapping by what is mapped, so that
  * processes meet there, wherever each has mapped it.
  *
- * Locking: futex_lock guards the list of waiters, and the waiters in it.
+ * So that programs which have nothing to do with each other do not meet at one lock, waiters are
+ * spread over buckets, by a hash of what they wait for, each with a lock and a list:
+ *
+ *	bucket 0   lock   waiter (space 1, 0x5000)  waiter (space 2, 0x7010)
+ *	bucket 1   lock
+ *	  ...
+ *
+ * Requeueing moves waiters from one bucket to another while they sleep. Who wakes up finds in which
+ * one it is by locking that which it says, and looking again whether it still says so.
+ *
+ * Locking: a bucket's lock guards its list, and the waiters in it. Two are taken in the order of
+ * their addresses; a waiter's bucket changes only under both.
  */
 #include <abi/futex.h>
+#include <start.h>
 #include <time.h>
 
 #include "user.h"
@@ -34,17 +46,35 @@ struct futex_key {
 	uint64_t where;	  /* address, or offset */
 };
 
+struct futex_bucket {
+	spinlock_t lock;
+	struct list_head waiters; /* (l) in the order they came */
+	uint64_t nr_wakes;	  /* (l) */
+} __attribute__((aligned(64)));
+
 struct futex_waiter {
-	struct list_head link; /* (l) */
-	struct futex_key key;  /* (l) */
-	uint32_t bits;	       /* (l) of FUTEX_WAKE_BITSET that wake it */
-	bool woken;	       /* (l) and off the list */
+	struct list_head link;	     /* (l) of its bucket */
+	struct futex_bucket *bucket; /* (l) and that of the next one; read without */
+	struct futex_key key;	     /* (l) */
+	uint32_t bits;		     /* (l) of FUTEX_WAKE_BITSET that wake it */
+	bool woken;		     /* (l) and off the list */
 	struct wait_queue queue;
 };
 
-static spinlock_t futex_lock = SPINLOCK_INIT("futex", RANK_PROCESS);
-static struct list_head waiters = LIST_INIT(waiters); /* (l) futex_lock, in the order they came */
-static uint64_t nr_wakes;			      /* (l) */
+#define BUCKET_BITS 6
+
+static struct futex_bucket buckets[1u << BUCKET_BITS];
+
+static void
+futex_init(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(buckets); i++) {
+		spin_init(&buckets[i].lock, "futex", RANK_PROCESS);
+		buckets[i].lock.by_address = true;
+		list_init(&buckets[i].waiters);
+	}
+}
+START_STEP(futex, futex_init, START_PROCESSES);
 
 /* ---- Keys -------------------------------------------------------------------------------- */
 
@@ -71,35 +101,81 @@ same_key(const struct futex_key *a, const struct futex_key *b)
 	return a->what == b->what && a->where == b->where;
 }
 
+/* Words lie at multiples of 4, objects at larger ones. (Knuth vol. 3, 6.4: multiplicative) */
+static struct futex_bucket *
+bucket_of(const struct futex_key *key)
+{
+	uint64_t mixed = ((uint64_t)(uintptr_t)key->what >> 6) + (key->where >> 2);
+
+	return &buckets[mixed * 0x9e3779b97f4a7c15 >> (64 - BUCKET_BITS)];
+}
+
 /* ---- Waiting ----------------------------------------------------------------------------- */
 
 static uint64_t
-read_wakes(void)
+read_wakes(struct futex_bucket *bucket)
 {
-	irqflags_t flags = spin_lock_irqsave(&futex_lock);
-	uint64_t wakes = nr_wakes;
+	irqflags_t flags = spin_lock_irqsave(&bucket->lock);
+	uint64_t wakes = bucket->nr_wakes;
 
-	spin_unlock_irqrestore(&futex_lock, flags);
+	spin_unlock_irqrestore(&bucket->lock, flags);
 	return wakes;
 }
 
 /* Returns with the lock held, and the word known to be expected; or an error, and it is not. */
 static int
-lock_if_expected(uintptr_t address, uint32_t expected, irqflags_t *flags)
+lock_if_expected(struct futex_bucket *bucket, uintptr_t address, uint32_t expected,
+		 irqflags_t *flags)
 {
 	for (;;) {
-		uint64_t wakes = read_wakes();
+		uint64_t wakes = read_wakes(bucket);
 		uint32_t value;
 
 		if (read_user_u32(&value, address))
 			return -EFAULT;
 		if (value != expected)
 			return -EAGAIN;
-		*flags = spin_lock_irqsave(&futex_lock);
-		if (wakes == nr_wakes)
+		*flags = spin_lock_irqsave(&bucket->lock);
+		if (wakes == bucket->nr_wakes)
 			return 0;
-		spin_unlock_irqrestore(&futex_lock, *flags);
+		spin_unlock_irqrestore(&bucket->lock, *flags);
 	}
+}
+
+/* The lock of a bucket is held that the waiter was in: hold that of the one that it is in now. */
+static void
+follow(const struct futex_waiter *me, struct futex_bucket *bucket)
+{
+	struct futex_bucket *now;
+
+	while ((now = __atomic_load_n(&me->bucket, __ATOMIC_RELAXED)) != bucket) {
+		spin_unlock(&bucket->lock);
+		bucket = now;
+		spin_lock(&bucket->lock);
+	}
+}
+
+/* Enter the list and sleep, with the bucket's lock held, which is released. */
+static int
+sleep_locked(struct futex_waiter *me, uint64_t until, irqflags_t flags)
+{
+	int error = 0;
+
+	assert_held(&me->bucket->lock);
+	wait_queue_init(&me->queue);
+	list_add_tail(&me->link, &me->bucket->waiters);
+	while (!me->woken && !error) {
+		struct futex_bucket *bucket = me->bucket;
+
+		error = wait_on_until(&me->queue, &bucket->lock, until);
+		follow(me, bucket);
+	}
+	if (!me->woken)
+		list_del(&me->link);
+	else
+		error = 0;
+	spin_unlock_irqrestore(&me->bucket->lock, flags);
+	return error;
 }
 
 static int64_t
@@ -112,19 +188,12 @@ futex_wait(uintptr_t address, bool private, uint32_t expected, uint64_t until, u
 	if (!bits)
 		return -EINVAL;
 	error = find_key(address, private, &me.key);
-	if (!error)
-		error = lock_if_expected(address, expected, &flags);
 	if (error)
 		return error;
-	wait_queue_init(&me.queue);
-	list_add_tail(&me.link, &waiters);
-	while (!me.woken && !error)
-		error = wait_on_until(&me.queue, &futex_lock, until);
-	if (!me.woken)
-		list_del(&me.link);
-	spin_unlock_irqrestore(&futex_lock, flags);
-	if (me.woken)
-		return 0;
+	me.bucket = bucket_of(&me.key);
+	error = lock_if_expected(me.bucket, address, expected, &flags);
+	if (!error)
+		error = sleep_locked(&me, until, flags);
 	return error == -ERESTARTSYS && until != WAIT_FOREVER ? call_again_until(until) : error;
 }
 
@@ -133,10 +202,44 @@ futex_wait(uintptr_t address, bool private, uint32_t expected, uint64_t until, u
 static void
 wake_locked(struct futex_waiter *waiter)
 {
-	assert_held(&futex_lock);
+	assert_held(&waiter->bucket->lock);
 	list_del(&waiter->link);
 	waiter->woken = true;
 	wake_all(&waiter->queue); /* the last use: it may return once the lock is free */
+}
+
+/* Let it wait for something else, in another bucket or in the same. */
+static void
+move_locked(struct futex_waiter *waiter, const struct futex_key *key, struct futex_bucket *bucket)
+{
+	assert_held(&waiter->bucket->lock);
+	assert_held(&bucket->lock);
+	waiter->key = *key;
+	if (bucket == waiter->bucket)
+		return;
+	list_del(&waiter->link);
+	list_add_tail(&waiter->link, &bucket->waiters);
+	__atomic_store_n(&waiter->bucket, bucket, __ATOMIC_RELAXED);
+}
+
+/* Both locks, or the one if they are one. */
+static irqflags_t
+lock_both(struct futex_bucket *a, struct futex_bucket *b)
+{
+	struct futex_bucket *lower = a < b ? a : b, *upper = a < b ? b : a;
+	irqflags_t flags = spin_lock_irqsave(&lower->lock);
+
+	if (upper != lower)
+		spin_lock(&upper->lock);
+	return flags;
+}
+
+static void
+unlock_both(struct futex_bucket *a, struct futex_bucket *b, irqflags_t flags)
+{
+	if (a != b)
+		spin_unlock(&b->lock);
+	spin_unlock_irqrestore(&a->lock, flags);
 }
 
 /* Wake up to nr waiters of from, then have up to nr_move of the others wait for to instead. */
@@ -144,25 +247,26 @@ static int64_t
 wake_and_move(const struct futex_key *from, uint32_t bits, uint64_t nr, const struct futex_key *to,
 	      uint64_t nr_move)
 {
+	struct futex_bucket *bucket = bucket_of(from), *target = bucket_of(to);
 	struct futex_waiter *waiter, *next;
-	irqflags_t flags = spin_lock_irqsave(&futex_lock);
+	irqflags_t flags = lock_both(bucket, target);
 	uint64_t woken = 0, moved = 0;
 
-	nr_wakes++;
-	list_for_each_entry_safe (waiter, next, &waiters, link) {
+	bucket->nr_wakes++;
+	list_for_each_entry_safe (waiter, next, &bucket->waiters, link) {
 		if (!same_key(&waiter->key, from) || !(waiter->bits & bits))
 			continue;
 		if (woken < nr) {
 			wake_locked(waiter);
 			woken++;
 		} else if (moved < nr_move) {
-			waiter->key = *to;
+			move_locked(waiter, to, target);
 			moved++;
 		} else {
 			break;
 		}
 	}
-	spin_unlock_irqrestore(&futex_lock, flags);
+	unlock_both(bucket, target, flags);
 	return (int64_t)(woken + moved);
 }
 
@@ -172,7 +276,7 @@ futex_wake(uintptr_t address, bool private, uint64_t nr, uint32_t bits)
 	struct futex_key key;
 	int error = bits ? find_key(address, private, &key) : -EINVAL;
 
-	return error ? error : wake_and_move(&key, bits, nr, NULL, 0);
+	return error ? error : wake_and_move(&key, bits, nr, &key, 0);
 }
 
 /* The word of a thread that ends may be waited for in either way. */

@@ -60,6 +60,10 @@ fill_locked(struct process *process, struct process_info *info)
 	info->user_ns = times.user_ns;
 	info->system_ns = times.system_ns;
 	info->children_ns = private->children_times.user_ns + private->children_times.system_ns;
+	info->faults_minor = times.faults_minor;
+	info->faults_major = times.faults_major;
+	info->children_minor = private->children_times.faults_minor;
+	info->children_major = private->children_times.faults_major;
 	info->started_ns = private->started_ns;
 	info->nice = private->nice;
 	info->priority = 20 + private->nice;
@@ -103,6 +107,8 @@ fill_thread_locked(struct user_thread *user, struct process_info *info)
 		info->state = runs ? 'R' : 'S';
 	info->user_ns = times.user_ns;
 	info->system_ns = times.system_ns;
+	info->faults_minor = times.faults_minor;
+	info->faults_major = times.faults_major;
 	info->cpu = user->thread->cpu;
 	info->affinity = user->thread->cpus;
 	info->signals_pending = user->pending.set;
@@ -122,6 +128,17 @@ process_info_of(int id, struct process_info *info)
 		fill_thread_locked(user, info);
 	spin_unlock_irqrestore(&process_lock, flags);
 	return process || user;
+}
+
+const struct thread *
+process_thread(int id)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct user_thread *user = user_thread_find_locked(id);
+	const struct thread *thread = user ? user->thread : NULL;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return thread;
 }
 
 int

@@ -100,6 +100,8 @@ usage_fill(struct abi_rusage *usage, struct process_times times)
 	memset(usage, 0, sizeof(*usage));
 	usage->user = to_timeval(times.user_ns);
 	usage->system = to_timeval(times.system_ns);
+	usage->minflt = (int64_t)times.faults_minor;
+	usage->majflt = (int64_t)times.faults_major;
 }
 
 /* Pages of the running process, for what it says of itself. */
@@ -110,8 +112,6 @@ add_memory(struct abi_rusage *usage)
 
 	space_get_stats(user_current()->space, &stats);
 	usage->maxrss = (int64_t)(stats.peak_resident * PAGE_SIZE / KiB(1));
-	usage->minflt = (int64_t)stats.faults_minor;
-	usage->majflt = (int64_t)stats.faults_major;
 }
 
 static int64_t

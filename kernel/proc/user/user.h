@@ -62,6 +62,8 @@ struct user_thread {
 	uintptr_t set_tid;     /* (o) a word to write its id to at the start, or 0 */
 	uintptr_t clear_tid;   /* (o) a word to clear and wake at the end, or 0 */
 	uintptr_t robust_list; /* (o) kept for the C library, see futex.c */
+
+	uint64_t faults_minor, faults_major; /* written by (o): see fault_count() */
 };
 
 struct wait_status {
@@ -69,8 +71,10 @@ struct wait_status {
 	int status; /* exit status or signal */
 };
 
+/* What threads have used, and are asked for by rusage and the like. */
 struct process_times {
 	uint64_t user_ns, system_ns;
+	uint64_t faults_minor, faults_major;
 };
 
 /* One of setitimer() or timer_create(); all (p) once it can be found. timers.c */
@@ -203,8 +207,19 @@ _Noreturn void user_thread_exit(int status);
 /* The process does not use its parent's memory any more: let vfork() return there. */
 void vfork_release(struct process *process);
 
-/* Time that a thread has run, and that the threads of a process have, dead or alive. */
+/*
+ * The running thread has faulted, and the page is there now. Every such fault is a minor one: none
+ * has waited for a device yet. One that has is to be counted here, too, as a major one.
+ */
+static inline void
+fault_count(void)
+{
+	user_current()->faults_minor++;
+}
+
+/* What a thread of a program has used, and the threads of a process have, dead or alive. */
 struct process_times thread_times(const struct thread *thread);
+void times_add(struct process_times *to, struct process_times add);
 struct process_times process_times_locked(struct process *process);
 
 /* As getrusage() and wait4() tell them. */

@@ -56,15 +56,11 @@ answer_locked(struct wait_request *request, struct process *child)
 	request->child = child->pid;
 	request->status = ended ? private->end : private->report;
 	request->times = process_times_locked(child);
-	request->times.user_ns += private->children_times.user_ns;
-	request->times.system_ns += private->children_times.system_ns;
+	times_add(&request->times, private->children_times);
 	if (request->options & WNOWAIT)
 		return;
 	if (ended) {
-		struct process_times *sum = &child->parent->private->children_times;
-
-		sum->user_ns += request->times.user_ns;
-		sum->system_ns += request->times.system_ns;
+		times_add(&child->parent->private->children_times, request->times);
 		process_unpublish_locked(child);
 	} else {
 		private->report.code = 0;

@@ -38,10 +38,14 @@ static enum fault_result
 resolve(const struct trap_frame *frame, uintptr_t address)
 {
 	struct address_space *space = thread_current()->user->space;
+	enum fault_result result;
 
 	if (!space || address >= USER_END || frame->error & PF_RESERVED)
 		return FAULT_MAPERR;
-	return space_fault(space, address, access_of(frame));
+	result = space_fault(space, address, access_of(frame));
+	if (likely(result == FAULT_DONE))
+		fault_count();
+	return result;
 }
 
 /* One line about a program that is about to die of it. */
