@@ -98,13 +98,14 @@ unsigned arch_mmu_root_entries(void);
 /* Use the tables below root on this CPU, or for 0 the kernel's own. Interrupts are off. */
 void arch_mmu_load(paddr_t root);
 
-/* Forget this CPU's translation of one page. */
+/* Forget this CPU's translation of the page at an address; if that is large, of all of it. */
 void arch_mmu_forget(uintptr_t address);
 
 /*
  * Make CPUs forget their translations of nr pages, or all of programs if pages is NULL, and wait
- * until they have. *cpus has a bit for each CPU that is concerned, this one included if it is, and
- * is read with interrupts off. From a thread that holds no spin lock.
+ * until they have; of a large page any address does. *cpus has a bit for each CPU that is
+ * concerned, this one included if it is, and is read with interrupts off. From a thread that holds
+ * no spin lock.
  */
 void arch_mmu_flush(const uint64_t *cpus, const uintptr_t *pages, unsigned nr);
 
