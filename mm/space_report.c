@@ -225,6 +225,18 @@ struct space_census {
 			kprintf("check: " __VA_ARGS__);                                            \
 	} while (0)
 
+/* By itself, or in a block that was given out for a huge page? */
+static bool
+is_allocated(const struct page *page)
+{
+	const struct page *head = pfn_to_page(ALIGN_DOWN(page_to_pfn(page), HUGE_PAGES));
+
+	if (page->state == PAGE_ALLOCATED)
+		return true;
+	return page->state == PAGE_TAIL && head->state == PAGE_ALLOCATED &&
+	       head->order == HUGE_ORDER;
+}
+
 /* May an entry of that region lead to page, with these rights? */
 static const char *
 entry_fault(const struct region *region, struct page *page, uintptr_t address, mmu_entry_t entry)
@@ -237,9 +249,8 @@ entry_fault(const struct region *region, struct page *page, uintptr_t address, m
 		return "is writable where that is not allowed";
 	if (page == zero_page)
 		return arch_mmu_is_writable(entry) ? "makes the zero page writable" : NULL;
-	/* In a block that was mapped whole, all but the first are its tail. */
-	if ((page->state != PAGE_ALLOCATED && page->state != PAGE_TAIL) ||
-	    page_mappings(page) == 0 || page_references(page) < page_mappings(page))
+	if (!is_allocated(page) || page_mappings(page) == 0 ||
+	    page_references(page) < page_mappings(page))
 		return "leads to a frame that is not in use";
 	if (page_is_anonymous(page)) {
 		if (!region_is_private(region) || page->owner != (uintptr_t)region->space->family ||

@@ -92,14 +92,18 @@ host_mmu_translate(struct address_space *space, uintptr_t address)
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 	struct translation *slot = slot_of(host_mmu_cpu, space, page);
 	struct translation *large = large_slot_of(host_mmu_cpu, space, page);
+	struct page_row row;
 	mmu_entry_t entry;
 
-	if (is_of(large, space, start))
+	if (is_of(large, space, start)) {
 		entry = large->entry + (page - start);
-	else if (is_of(slot, space, page))
+		/* Two sizes at one time: a processor may do what it likes then. */
+		ASSERT(page_table_span(&space->table, page, &row) != SPAN_PAGES);
+	} else if (is_of(slot, space, page)) {
 		entry = slot->entry;
-	else
+	} else {
 		entry = walk_tables(space, page);
+	}
 	spin_unlock_irqrestore(&tlb_lock, irq);
 	return entry;
 }
