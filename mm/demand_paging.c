@@ -237,7 +237,7 @@ fault_copy(struct fault *fault, struct page *from)
 }
 
 /* More rights for the page that is there. */
-static void
+static inline void
 upgrade(struct fault *fault, mmu_entry_t old)
 {
 	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
@@ -294,7 +294,7 @@ fault_missing(struct fault *fault)
  * Resolve the fault by one entry for all of the span that it lies in: give a huge page, or more
  * rights for one. Returns false if the page has to be dealt with alone.
  */
-static bool
+static __attribute__((noinline)) bool
 fault_huge(struct fault *fault)
 {
 	struct address_space *space = fault->space;

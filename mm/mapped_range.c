@@ -101,9 +101,11 @@ unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymou
 	assert_space_locked(space);
 	for (uintptr_t at = start; page_table_next_row(&space->table, at, end, &row);
 	     at = page_row_end(&row)) {
+		unsigned nr = row.huge ? 0 : row.nr;
+
 		if (row.huge && anonymous_too)
 			huge_unmap(gather, &row);
-		for (unsigned i = 0; i < row.nr && !row.huge; i++) {
+		for (unsigned i = 0; i < nr; i++) {
 			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 			struct page *page = entry_page(entry);
 
@@ -135,30 +137,12 @@ is_ours(mmu_entry_t entry)
 	return page_is_anonymous(page) && page_references(page) == 1;
 }
 
-/*
- * May an entry that was write-protected get the right to write at once? Not in a private region if
- * its page is shared; what is ours alone (see demand_paging.c) may be written.
- */
+/* Change one entry to the given rights. Returns whether anything changed. */
 static inline bool
-may_write(mmu_entry_t old, bool private, bool huge)
+protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights)
 {
-	if (!private || arch_mmu_is_writable(old))
-		return true;
-	return huge ? huge_page_is_sole(entry_page(old)) : is_ours(old);
-}
+	mmu_entry_t new = arch_mmu_with_rights(old, rights);
 
-/*
- * Change one entry to the given rights, or to less: where a page may be shared, a fault finds out.
- * Returns whether anything changed.
- */
-static inline bool
-protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private, bool huge)
-{
-	mmu_entry_t new;
-
-	if ((rights & MMU_WRITE) && !may_write(old, private, huge))
-		rights &= ~MMU_WRITE;
-	new = arch_mmu_with_rights(old, rights);
 	if (new == old)
 		return false;
 	/* What the processor noted in between must not be lost. */
@@ -167,25 +151,53 @@ protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private, b
 	return true;
 }
 
+/*
+ * What was write-protected may have been so because its page is shared. One that is ours alone
+ * (see demand_paging.c) may be written at once, for the others a fault finds out.
+ */
+static void
+protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool private)
+{
+	for (unsigned i = 0; i < row->nr; i++) {
+		mmu_entry_t old = arch_mmu_read(&row->entry[i]);
+		unsigned granted = rights;
+
+		if (!old)
+			continue;
+		if (private && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
+			granted &= ~MMU_WRITE;
+		if (protect_entry(&row->entry[i], old, granted))
+			gather_address(gather, row->start + i * PAGE_SIZE);
+	}
+}
+
+/* The same for a huge page, all of which must be ours. */
+static void
+protect_huge(struct gather *gather, struct page_row *row, unsigned rights)
+{
+	mmu_entry_t old = arch_mmu_read(row->entry);
+
+	if ((rights & MMU_WRITE) && !arch_mmu_is_writable(old) &&
+	    !huge_page_is_sole(entry_page(old)))
+		rights &= ~MMU_WRITE;
+	if (protect_entry(row->entry, old, rights))
+		gather_address(gather, row->start);
+}
+
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
 	unsigned rights = prot_rights(region->prot);
-	bool private = region_is_private(region);
 	struct page_row row;
 
 	assert_space_locked(gather->space);
 	for (uintptr_t at = region_start(region);
 	     page_table_next_row(&gather->space->table, at, region_end(region), &row);
 	     at = page_row_end(&row)) {
-		unsigned nr = row.huge ? 1 : row.nr; /* entries */
-
-		for (unsigned i = 0; i < nr; i++) {
-			mmu_entry_t old = arch_mmu_read(&row.entry[i]);
-
-			if (old && protect_entry(&row.entry[i], old, rights, private, row.huge))
-				gather_address(gather, row.start + i * PAGE_SIZE);
-		}
+		if (row.huge)
+			protect_huge(gather, &row, rights);
+		else
+			protect_row(gather, &row, rights, region_is_private(region));
 	}
 }
 
