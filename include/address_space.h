@@ -72,6 +72,10 @@ int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlock
 /* How many regions a space may have at most. */
 uint64_t space_regions_max(void);
 
+/* No huge pages in it from now on, whatever was asked for; or as was asked again. */
+void space_forbid_huge(struct address_space *space, bool forbid);
+bool space_forbids_huge(struct address_space *space);
+
 /* mincore(): whether each page of [start, start + length) is there, a byte a page, 1 or 0. */
 int space_incore(struct address_space *space, uintptr_t start, size_t length, uint8_t *vector);
 

@@ -10,7 +10,7 @@
  * such an entry covers: HUGE_SIZE bytes at a multiple of that), give all of it at once, if
  *
  *	- the span lies in one private anonymous region, and there is no table for it yet,
- *	- the region's program, or the administrator, wants it: mm.huge_pages, madvise(),
+ *	- the program, or the administrator, wants it: mm.huge_pages, madvise(), prctl(),
  *	- a block of that order is free now. Nobody waits, nothing is compacted: else 4 KiB.
  *
  * And as soon as a part of it is to be different from the rest, split: put a table in its place
@@ -79,10 +79,29 @@ CMDLINE_OPTION(huge_pages, "mm.huge_pages",
 bool
 huge_is_wanted(const struct region *region)
 {
-	if (region->object || (region->flags & REGION_NO_HUGE))
+	if (region->object || (region->flags & REGION_NO_HUGE) || region->space->no_huge)
 		return false;
 	return huge_pages == HUGE_ALWAYS ||
 	       (huge_pages == HUGE_ADVISED && (region->flags & REGION_HUGE));
+}
+
+void
+space_forbid_huge(struct address_space *space, bool forbid)
+{
+	mutex_lock(&space->lock);
+	space->no_huge = forbid;
+	mutex_unlock(&space->lock);
+}
+
+bool
+space_forbids_huge(struct address_space *space)
+{
+	bool forbids;
+
+	mutex_lock(&space->lock);
+	forbids = space->no_huge;
+	mutex_unlock(&space->lock);
+	return forbids;
 }
 
 /* Map one at start, if there is a block for it. Returns false, with nothing done, if not. */

@@ -165,6 +165,7 @@ struct address_space {
 	uintptr_t heap_start, heap_end; /* (m) the break, to the byte */
 	uintptr_t map_top;		/* (m) mmap() looks for room from there down */
 	bool guard_stack;		/* (m) keep a gap below stacks */
+	bool no_huge;			/* (m) no huge pages, whatever is asked for */
 	unsigned lock_future;		/* (m) MCL_FUTURE, MCL_ONFAULT: of mappings to come */
 	size_t nr_mapped;		/* (m) pages of all regions */
 	size_t nr_resident;		/* (m) entries that are not 0, the zero page's apart */

@@ -3,6 +3,8 @@
  * Pages of 2 MiB: who asks gets them, and whatever is then done to a part of one is done to that
  * part exactly. How many there are smaps says. Linux may have none to give, and is not asked to.
  */
+#include <sys/prctl.h>
+
 #include "ktap.h"
 
 #define HUGE	  (512 * PAGE)
@@ -139,6 +141,33 @@ CASE(who_refuses_gets_none)
 	yes(has_flag(memory, " nh"));
 	yes(!has_flag(memory, " hg"));
 	is(smaps_kib(memory, "THPeligible"), 0);
+}
+
+/* For itself, for a child, and for what that executes: which is this very case. */
+CASE(prctl_forbids_them)
+{
+	unsigned char *memory = ask(2);
+	pid_t pid;
+
+	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0) {
+		is(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+		pid = fork();
+		if (pid == 0) {
+			need(freopen("/dev/null", "w", stdout));
+			execl("/proc/self/exe", "huge", "prctl_forbids_them", NULL);
+			_exit(9);
+		}
+		is(ended(pid), 0);
+	}
+	memory[0] = 1;
+	is(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+	is(smaps_kib(memory, "AnonHugePages"), 0);
+	is(smaps_kib(memory, "Rss"), 4);
+	is(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+	memory[HUGE] = 1;
+	expect_huge(memory, HUGE_KIB);
+	fails(prctl(PR_SET_THP_DISABLE, 1, 1, 0, 0), EINVAL);
+	fails(prctl(PR_GET_THP_DISABLE, 1, 0, 0, 0), EINVAL);
 }
 
 CASE(where_none_fits)
