@@ -25,10 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct model model;
 
+static bool
+with_huge(const uint8_t *data, size_t size)
+{
+	return size > 0 && (data[0] & 0x80);
+}
+
 static void
 run(const uint8_t *data, size_t size)
 {
-	bool huge = size > 0 && data[0] & 0x80;
+	bool huge = with_huge(data, size);
 
 	huge_pages = huge ? HUGE_ALWAYS : HUGE_ADVISED;
 	if (!model_begin(&model, 1, huge ? UNIT : 1))
@@ -52,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t before;
 
-	(void)host_start_machine(MiB(96));
+	(void)host_start_machine(with_huge(data, size) ? MiB(96) : MiB(16));
 	host_mmu_reset();
 	space_init();
 	run(data, 0); /* what is kept from the first time on */
