@@ -112,10 +112,10 @@ map_new(struct address_space *space, const struct region *region, uintptr_t star
 	struct page_row row;
 
 	if (!spare || page_table_make_huge_row(&space->table, start, &row) != 0)
-		goto no_tables;
+		goto no_page;
 	head = huge_page_alloc(space->family, region_home(region, start));
 	if (!head)
-		goto no_tables; /* those above will hold small ones instead */
+		goto no_page; /* the tables will lead to small ones instead */
 	page_table_set_huge(&space->table, &row,
 			    arch_mmu_large(arch_mmu_page(page_to_pfn(head) << PAGE_SHIFT,
 							 prot_rights(region->prot))),
@@ -125,7 +125,7 @@ map_new(struct address_space *space, const struct region *region, uintptr_t star
 	space_count_resident(space, HUGE_PAGES);
 	return true;
 
-no_tables:
+no_page:
 	if (spare)
 		__free_pages(spare, 0);
 	return false;
