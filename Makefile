@@ -61,9 +61,9 @@ LAST_LAB := $(lastword $(foreach n,$(LAB_NUMBERS),$(if $(filter lab$n-%,$(LABS_H
 
 # Files of mm/ that come with a lab: a kernel of an earlier lab is built without them.
 # MM_BEFORE_LABn: what stands in their place there, and goes when they come.
-MM_LAB2 := compaction.c high_memory.c node_allocator.c page_groups.c page_lists.c reclaim.c \
-	zone_allocator.c zone_console.c zone_ranges.c zone_setup.c zone_statistics.c \
-	zone_validator.c
+MM_LAB2 := block_split.c compaction.c high_memory.c node_allocator.c page_groups.c \
+	page_lists.c reclaim.c zone_allocator.c zone_console.c zone_ranges.c zone_setup.c \
+	zone_statistics.c zone_validator.c
 MM_BEFORE_LAB2 := page_allocator.c
 MM_LAB3 := bump_arena.c element_set.c fixed_pool.c heap_guard.c heap_protection.c kmalloc.c \
 	large_console.c large_object.c leak_console.c leak_detector.c memory_pool.c \
@@ -88,7 +88,7 @@ FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protectio
 	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% \
 	tests/tools/test_gdb_slab.py tests/tools/test_fast_path.py tests/tools/test_heap_report.py
-MM_LAB4 := address_space.c demand_paging.c mapped_range.c page_cache.c page_table.c \
+MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c page_cache.c page_table.c \
 	page_tree.c region.c reverse_map.c space_access.c space_advice.c space_console.c \
 	space_fork.c space_map.c space_move.c space_report.c stack_protection.c user_page.c
 FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \

@@ -80,6 +80,10 @@ int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlock
 /* How many regions a space may have at most. */
 uint64_t space_regions_max(void);
 
+/* No huge pages in it from now on, whatever was asked for; or as was asked again. */
+void space_forbid_huge(struct address_space *space, bool forbid);
+bool space_forbids_huge(struct address_space *space);
+
 /* mincore(): whether each page of [start, start + length) is there, a byte a page, 1 or 0. */
 int space_incore(struct address_space *space, uintptr_t start, size_t length, uint8_t *vector);
 
@@ -142,9 +146,12 @@ struct region_info {
 	unsigned prot;	/* PROT_* */
 	unsigned flags; /* MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED */
 	bool heap, stack;
+	bool wants_huge;	      /* a huge page is given where one fits */
+	int huge_advice;	      /* madvise(): HUGEPAGE 1, NOHUGEPAGE -1, neither 0 */
 	struct memory_object *object; /* NULL: anonymous. Valid during the call only */
 	uint64_t offset;
 	/* Pages that are mapped, by kind: */
+	size_t huge; /* in huge pages; these count among the others, too */
 	size_t resident, anonymous, shared, private_dirty, private_clean, shared_dirty,
 	    shared_clean, locked;
 };
@@ -162,13 +169,15 @@ bool space_region_at(struct address_space *space, uintptr_t address, struct regi
 struct space_stats {
 	size_t mapped;	 /* pages of all regions */
 	size_t resident; /* pages that page tables show */
-	size_t resident_anonymous;
+	size_t resident_anonymous, resident_huge;
 	size_t peak_mapped, peak_resident;
 	size_t locked, stack, data, text; /* pages of such regions */
 	size_t tables;			  /* frames of page tables */
 	uint64_t faults_major, faults_minor;
 	uint64_t faults_zero, faults_anonymous, faults_cow, faults_reuse, faults_file, faults_stack,
 	    faults_spurious, faults_around; /* minor, by kind; pages mapped around */
+	/* Huge pages given, wanted but not to be had, and made single pages: */
+	uint64_t huge_faults, huge_fallbacks, huge_splits;
 };
 
 void space_get_stats(struct address_space *space, struct space_stats *stats);

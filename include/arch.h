@@ -104,13 +104,14 @@ unsigned arch_mmu_root_entries(void);
  */
 void arch_mmu_load(paddr_t root, const struct mmu_users *users);
 
-/* Forget this CPU's translation of one page. */
+/* Forget this CPU's translation of the page at an address; if that is large, of all of it. */
 void arch_mmu_forget(uintptr_t address);
 
 /*
  * Make the CPUs that use the tables forget their translations of nr pages, or all of programs if
- * pages is NULL, and wait until they have; those that used them before forget them before they
- * do so again. users->cpus is read with interrupts off. From a thread that holds no spin lock.
+ * pages is NULL, and wait until they have; of a large page any address does. Those that used them
+ * before forget them before they do so again. users->cpus is read with interrupts off. From a
+ * thread that holds no spin lock.
  */
 void arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr);
 

@@ -56,6 +56,13 @@ struct page *alloc_pages_node(int nid, gfp_t gfp_mask, unsigned int order) __mus
 /* Give back what alloc_pages() returned, with the same order. Callable from any context. */
 void __free_pages(struct page *page, unsigned int order);
 
+/*
+ * The block of 2^order frames that page lies in, allocated by alloc_pages(), becomes single frames,
+ * each of which is given back alone with order 0. Nothing happens if that was done before and page
+ * is one of these, not given back yet. Callable from any context. (Not in a kernel of lab 1 alone.)
+ */
+void split_pages(struct page *page, unsigned int order);
+
 /* Exactly nr_frames contiguous frames, not rounded up to a power of two. */
 struct page *alloc_pages_exact(gfp_t gfp_mask, size_t nr_frames) __must_check;
 void free_pages_exact(struct page *page, size_t nr_frames);

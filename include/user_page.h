@@ -91,4 +91,20 @@ page_unmap(struct page *page)
 		user_page_free(page);
 }
 
+/* ---- Huge pages: HUGE_PAGES frames side by side, mapped by one entry ------------------------ */
+
+/*
+ * Frames of zeroes, each with one reference and one mapping: those of an entry that the caller is
+ * about to make. owner, index: of anonymous memory, for the first. NULL if there is no such block
+ * at once; nobody waits, or is asked for memory.
+ */
+struct page *huge_page_alloc(const void *owner, uint64_t index) __must_check;
+
+/* Has nobody but the caller a reference to any of them? */
+bool huge_page_is_sole(struct page *head);
+
+/* As page_map_again() and page_unmap(), of all of them. */
+void huge_page_map_again(struct page *head);
+void huge_page_unmap(struct page *head);
+
 #endif

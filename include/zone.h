@@ -162,6 +162,7 @@ void node_set_nth_fault(struct node *node, const struct thread *thread, uint64_t
  */
 struct page *node_alloc(struct node *node, gfp_t gfp, unsigned order) __must_check;
 void node_free(struct node *node, struct page *page, unsigned order);
+void node_split(struct node *node, struct page *page, unsigned order); /* mm/block_split.c */
 struct page *node_alloc_exact(struct node *node, gfp_t gfp, size_t nr_frames) __must_check;
 int node_alloc_range(struct node *node, pfn_t first, pfn_t end) __must_check;
 void node_free_range(struct node *node, pfn_t first, pfn_t end);

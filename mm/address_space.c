@@ -27,7 +27,7 @@
  * first: spaces_lock, a parent's lock, its child's, then the spin locks of objects. What a file
  * system does to give a page must not wait for anybody who touches the memory of programs.
  *
- * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses, large pages.
+ * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses.
  */
 #include <cmdline.h>
 #include <errno.h>
@@ -149,6 +149,7 @@ empty(struct address_space *space)
 	prune_tables(&gather, 0, USER_END);
 	gather_end(&gather);
 	ASSERT_EQ(space->nr_resident, 0);
+	ASSERT_EQ(space->nr_huge, 0);
 	mutex_unlock(&space->lock);
 	regions_bury(&dead);
 }

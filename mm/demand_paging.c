@@ -16,6 +16,8 @@
  *	            object, shared   any          (3) the object's page
  *	            object, private  read         (3) the object's page, without the right to write
  *	                             write        (4) a copy of it
+ *	            anonymous        any          (0) a huge page, instead of (1) and (2), if it is
+ *	                                          wanted, fits and can be had: see huge_page.c
  *	entry       allows it                     (5) spurious: another thread was faster
  *	            private, write   zero page    (2)
  *	                             ours alone   (6) reuse: it gets the right to write
@@ -37,6 +39,9 @@
  * An entry that is replaced by one to another frame (7, and 2 over the zero page) may still be in
  * the TLBs of CPUs that run other threads of the program; they are flushed before the old frame
  * is let go. An entry that only gets more rights needs no flush.
+ *
+ * A huge page that was shared by fork() is one page as long as nobody writes: then it is all ours,
+ *and (6) is done for all of it by one entry, or it is split, and (6) or (7) for the page touched.
  *
  * A SHORTAGE leaves things as they were: the frame is allocated before the entry is touched, and
  * tables that were made for nothing are pruned.
@@ -72,14 +77,6 @@ new_page(const struct fault *fault, gfp_t gfp)
 			       region_home(fault->region, fault->page));
 }
 
-static void
-count_resident(struct address_space *space, size_t pages)
-{
-	space->nr_resident += pages;
-	if (space->nr_resident > space->stats.peak_resident)
-		space->stats.peak_resident = space->nr_resident;
-}
-
 /* Put an anonymous page, whose only reference is ours, where nothing or the zero page is. */
 static void
 map_own(struct fault *fault, struct page *page, mmu_entry_t old)
@@ -92,7 +89,7 @@ map_own(struct fault *fault, struct page *page, mmu_entry_t old)
 		arch_mmu_flush(&fault->space->users, &fault->page, 1);
 	}
 	fault->space->nr_anonymous++;
-	count_resident(fault->space, 1);
+	space_count_resident(fault->space, 1);
 }
 
 /* ---- Anonymous memory: cases 1, 2 ------------------------------------------------------ */
@@ -191,7 +188,7 @@ map_around(struct fault *fault, struct page_row *row, struct page **pages)
 		map_object_page(fault, row, i, pages[i]);
 		nr++;
 	}
-	count_resident(fault->space, nr);
+	space_count_resident(fault->space, nr);
 	fault->space->stats.faults_around += nr - 1;
 }
 
@@ -242,7 +239,7 @@ fault_copy(struct fault *fault, struct page *from)
 }
 
 /* More rights for the page that is there. */
-static void
+static inline void
 upgrade(struct fault *fault, mmu_entry_t old)
 {
 	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
@@ -295,6 +292,42 @@ fault_missing(struct fault *fault)
 	return fault_file(fault);
 }
 
+/*
+ * Resolve the fault by one entry for all of the span that it lies in: give a huge page, or more
+ * rights for one. Returns false if the page has to be dealt with alone.
+ */
+static __attribute__((noinline)) bool
+fault_huge(struct fault *fault)
+{
+	struct address_space *space = fault->space;
+	bool wanted = huge_is_wanted(fault->region);
+	mmu_entry_t entry;
+
+	if (!wanted && space->nr_huge == 0)
+		return false;
+	switch (page_table_span(&space->table, fault->page, &fault->row)) {
+	case SPAN_EMPTY:
+		return wanted && huge_map(space, fault->region, fault->page);
+	case SPAN_PAGES:
+		return false;
+	case SPAN_HUGE:
+		break;
+	}
+	entry = arch_mmu_read(fault->row.entry);
+	if (fault->access != FAULT_WRITE || arch_mmu_is_writable(entry)) {
+		arch_mmu_forget(fault->page);
+		space->stats.faults_spurious++;
+		return true;
+	}
+	if (!huge_page_is_sole(entry_page(entry))) {
+		huge_split(space, &fault->row);
+		return false;
+	}
+	upgrade(fault, entry);
+	space->stats.faults_reuse++;
+	return true;
+}
+
 /* Tables that the fault has made for nothing go. */
 static void
 prune_after(const struct fault *fault)
@@ -317,6 +350,11 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	if (!is_allowed(region, access))
 		return FAULT_ACCERR;
 	fault.page = ALIGN_DOWN(address, PAGE_SIZE);
+	/* Where the last fault was there is a table, so there is no huge page. */
+	if (!page_table_is_last(&space->table, fault.page) && fault_huge(&fault)) {
+		space->stats.faults_minor++;
+		return FAULT_DONE;
+	}
 	if (page_table_make_row(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.row) !=
 	    0) {
 		prune_after(&fault);

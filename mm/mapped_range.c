@@ -22,6 +22,9 @@
  * The right to write is only in entries whose page nobody else would see change: anonymous with
  * no other mapping, or of a shared region.
  *
+ * A HUGE PAGE is a row of its own, which has one entry; what is to be done with it is in
+ *huge_page.c.
+ *
  * LOCKING. space->lock throughout; in copy_pages() also the child's.
  */
 #include <errno.h>
@@ -36,7 +39,7 @@ void
 gather_begin(struct gather *gather, struct address_space *space)
 {
 	gather->space = space;
-	gather->nr_pages = gather->nr_addresses = 0;
+	gather->nr_pages = gather->nr_addresses = gather->nr_huge = 0;
 	gather->flush_all = false;
 	list_init(&gather->tables);
 }
@@ -49,22 +52,14 @@ gather_end(struct gather *gather)
 			       gather->nr_addresses);
 	for (unsigned i = 0; i < gather->nr_pages; i++)
 		page_unmap(gather->page[i]);
+	for (unsigned i = 0; i < gather->nr_huge; i++)
+		huge_page_unmap(gather->huge[i]);
 	page_table_free(&gather->tables);
-	gather->nr_pages = gather->nr_addresses = 0;
+	gather->nr_pages = gather->nr_addresses = gather->nr_huge = 0;
 	gather->flush_all = false;
 }
 
-/* A translation of address is to be forgotten. */
-static inline void
-gather_address(struct gather *gather, uintptr_t address)
-{
-	if (gather->nr_addresses < GATHER_ADDRESSES)
-		gather->address[gather->nr_addresses++] = address;
-	else
-		gather->flush_all = true;
-}
-
-/* And then page, if any, loses a mapping. */
+/* A translation of address is to be forgotten, and then page, if any, loses a mapping. */
 static inline void
 gather_add(struct gather *gather, uintptr_t address, struct page *page)
 {
@@ -73,6 +68,15 @@ gather_add(struct gather *gather, uintptr_t address, struct page *page)
 		return;
 	gather->page[gather->nr_pages++] = page;
 	if (gather->nr_pages == GATHER_PAGES)
+		gather_end(gather);
+}
+
+void
+gather_huge(struct gather *gather, uintptr_t address, struct page *head)
+{
+	gather_address(gather, address);
+	gather->huge[gather->nr_huge++] = head;
+	if (gather->nr_huge == GATHER_HUGE)
 		gather_end(gather);
 }
 
@@ -97,7 +101,11 @@ unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymou
 	assert_space_locked(space);
 	for (uintptr_t at = start; page_table_next_row(&space->table, at, end, &row);
 	     at = page_row_end(&row)) {
-		for (unsigned i = 0; i < row.nr; i++) {
+		unsigned nr = row.huge ? 0 : row.nr;
+
+		if (row.huge && anonymous_too)
+			huge_unmap(gather, &row);
+		for (unsigned i = 0; i < nr; i++) {
 			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
 			struct page *page = entry_page(entry);
 
@@ -129,19 +137,12 @@ is_ours(mmu_entry_t entry)
 	return page_is_anonymous(page) && page_references(page) == 1;
 }
 
-/*
- * Change one entry to the given rights, or to less: what was write-protected may have been so
- * because its page is shared. One that is ours alone (see demand_paging.c) may be written at
- * once, for the others a fault finds out. Returns whether anything changed.
- */
+/* Change one entry to the given rights. Returns whether anything changed. */
 static inline bool
-protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private)
+protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights)
 {
-	mmu_entry_t new;
+	mmu_entry_t new = arch_mmu_with_rights(old, rights);
 
-	if (private && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
-		rights &= ~MMU_WRITE;
-	new = arch_mmu_with_rights(old, rights);
 	if (new == old)
 		return false;
 	/* What the processor noted in between must not be lost. */
@@ -150,23 +151,53 @@ protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights, bool private)
 	return true;
 }
 
+/*
+ * What was write-protected may have been so because its page is shared. One that is ours alone
+ * (see demand_paging.c) may be written at once, for the others a fault finds out.
+ */
+static void
+protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool private)
+{
+	for (unsigned i = 0; i < row->nr; i++) {
+		mmu_entry_t old = arch_mmu_read(&row->entry[i]);
+		unsigned granted = rights;
+
+		if (!old)
+			continue;
+		if (private && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
+			granted &= ~MMU_WRITE;
+		if (protect_entry(&row->entry[i], old, granted))
+			gather_address(gather, row->start + i * PAGE_SIZE);
+	}
+}
+
+/* The same for a huge page, all of which must be ours. */
+static void
+protect_huge(struct gather *gather, struct page_row *row, unsigned rights)
+{
+	mmu_entry_t old = arch_mmu_read(row->entry);
+
+	if ((rights & MMU_WRITE) && !arch_mmu_is_writable(old) &&
+	    !huge_page_is_sole(entry_page(old)))
+		rights &= ~MMU_WRITE;
+	if (protect_entry(row->entry, old, rights))
+		gather_address(gather, row->start);
+}
+
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
 	unsigned rights = prot_rights(region->prot);
-	bool private = region_is_private(region);
 	struct page_row row;
 
 	assert_space_locked(gather->space);
 	for (uintptr_t at = region_start(region);
 	     page_table_next_row(&gather->space->table, at, region_end(region), &row);
 	     at = page_row_end(&row)) {
-		for (unsigned i = 0; i < row.nr; i++) {
-			mmu_entry_t old = arch_mmu_read(&row.entry[i]);
-
-			if (old && protect_entry(&row.entry[i], old, rights, private))
-				gather_address(gather, row.start + i * PAGE_SIZE);
-		}
+		if (row.huge)
+			protect_huge(gather, &row, rights);
+		else
+			protect_row(gather, &row, rights, region_is_private(region));
 	}
 }
 
@@ -213,79 +244,114 @@ copy_row(struct page_row *row, struct page_row *child_row, bool *protected)
 	return nr_anonymous;
 }
 
-int
-copy_pages(struct gather *gather, const struct region *region, struct address_space *child)
+/* Copy a row of single pages, to the same place of the child. */
+static int
+copy_small(struct gather *gather, struct page_row *row, struct address_space *child)
 {
 	struct list_head unused = LIST_INIT(unused);
-	struct page_row row, child_row;
+	struct page_row child_row;
+	bool protected = false;
+	size_t nr;
 
-	assert_space_locked(gather->space);
-	assert_space_locked(child);
-	for (uintptr_t at = region_start(region);
-	     page_table_next_row(&gather->space->table, at, region_end(region), &row);
-	     at = page_row_end(&row)) {
-		bool protected = false;
-		size_t nr;
-
-		if (row.table->owner == 0)
-			continue;
-		if (page_table_make_row(&child->table, row.start, page_row_end(&row), &child_row) !=
-		    0)
-			return -ENOMEM;
-		nr = copy_row(&row, &child_row, &protected);
-		if (child_row.table->owner == 0) { /* nothing but pages of a file; no CPU saw it */
-			page_table_prune(&child->table, row.start, page_row_end(&row), &unused);
-			page_table_free(&unused);
-		}
-		child->nr_resident += nr;
-		child->nr_anonymous += nr;
-		if (protected) {
-			gather->flush_all = true;
-			gather_address(gather, row.start);
-		}
+	if (row->table->owner == 0)
+		return 0;
+	if (page_table_make_row(&child->table, row->start, page_row_end(row), &child_row) != 0)
+		return -ENOMEM;
+	nr = copy_row(row, &child_row, &protected);
+	if (child_row.table->owner == 0) { /* nothing but pages of a file; no CPU saw it */
+		page_table_prune(&child->table, row->start, page_row_end(row), &unused);
+		page_table_free(&unused);
+	}
+	child->nr_resident += nr;
+	child->nr_anonymous += nr;
+	if (protected) {
+		gather->flush_all = true;
+		gather_address(gather, row->start);
 	}
 	return 0;
 }
 
+int
+copy_pages(struct gather *gather, const struct region *region, struct address_space *child)
+{
+	struct page_row row;
+	int error = 0;
+
+	assert_space_locked(gather->space);
+	assert_space_locked(child);
+	for (uintptr_t at = region_start(region);
+	     !error && page_table_next_row(&gather->space->table, at, region_end(region), &row);
+	     at = page_row_end(&row))
+		error = row.huge ? huge_copy(gather, &row, child) : copy_small(gather, &row, child);
+	return error;
+}
+
 /* ---- Moving --------------------------------------------------------------------------------- */
+
+/* Have tables where the pages of a row are to be. */
+static int
+prepare_row(struct address_space *space, struct page_row *row, uintptr_t first)
+{
+	uintptr_t last = first + row->nr * PAGE_SIZE;
+	struct page_row target;
+
+	if (row->huge) {
+		int error = huge_prepare_move(space, row, first);
+
+		if (error || row->huge)
+			return error;
+	}
+	for (; first < last; first = page_row_end(&target)) {
+		if (page_table_make_row(&space->table, first, last, &target) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
 
 int
 prepare_move(struct address_space *space, uintptr_t start, uintptr_t end, uintptr_t to)
 {
-	struct page_row row, target;
+	struct page_row row;
+	int error = 0;
 
-	for (uintptr_t at = start; page_table_next_row(&space->table, at, end, &row);
-	     at = page_row_end(&row)) {
-		uintptr_t first = to + (row.start - start), last = first + row.nr * PAGE_SIZE;
+	huge_split_at(space, start);
+	huge_split_at(space, end);
+	for (uintptr_t at = start; !error && page_table_next_row(&space->table, at, end, &row);
+	     at = page_row_end(&row))
+		error = prepare_row(space, &row, to + (row.start - start));
+	return error;
+}
 
-		for (; first < last; first = page_row_end(&target)) {
-			if (page_table_make_row(&space->table, first, last, &target) != 0)
-				return -ENOMEM;
-		}
+/* Move the pages of a row that are there; target: the row of the last place, kept from call to
+ * call. */
+static void
+move_row(struct gather *gather, struct page_row *row, uintptr_t to, struct page_row *target)
+{
+	for (unsigned i = 0; i < row->nr; i++) {
+		uintptr_t place = to + i * PAGE_SIZE;
+
+		if (!arch_mmu_read(&row->entry[i]))
+			continue;
+		if (place < target->start || place >= page_row_end(target))
+			ASSERT(page_table_next_row(&gather->space->table, place,
+						   to + row->nr * PAGE_SIZE, target));
+		page_row_set(target, (unsigned)((place - target->start) >> PAGE_SHIFT),
+			     page_row_clear(row, i));
+		gather_address(gather, row->start + i * PAGE_SIZE);
 	}
-	return 0;
 }
 
 void
 move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t to)
 {
-	struct page_table *table = &gather->space->table;
 	struct page_row row, target = { .nr = 0 };
 
-	for (uintptr_t at = start; page_table_next_row(table, at, end, &row);
+	for (uintptr_t at = start; page_table_next_row(&gather->space->table, at, end, &row);
 	     at = page_row_end(&row)) {
-		for (unsigned i = 0; i < row.nr; i++) {
-			uintptr_t from = row.start + i * PAGE_SIZE, place = to + (from - start);
-
-			if (!arch_mmu_read(&row.entry[i]))
-				continue;
-			if (place < target.start || place >= page_row_end(&target))
-				ASSERT(page_table_next_row(table, place, to + (end - start),
-							   &target));
-			page_row_set(&target, (unsigned)((place - target.start) >> PAGE_SHIFT),
-				     page_row_clear(&row, i));
-			gather_address(gather, from);
-		}
+		if (row.huge)
+			huge_move(gather, &row, to + (row.start - start));
+		else
+			move_row(gather, &row, to + (row.start - start), &target);
 	}
 	prune_tables(gather, start, end);
 	prune_tables(gather, to, to + (end - start));

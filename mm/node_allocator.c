@@ -203,6 +203,12 @@ __free_pages(struct page *page, unsigned int order)
 	node_free(&machine, page, order);
 }
 
+void
+split_pages(struct page *page, unsigned int order)
+{
+	node_split(&machine, page, order);
+}
+
 struct page *
 alloc_pages_exact(gfp_t gfp_mask, size_t nr_frames)
 {

@@ -22,13 +22,22 @@
  * and where tables are missing the walk steps over all that they would span. With five levels
  * the same loops go one step further: the number of levels is the machine's.
  *
+ * HUGE PAGES. An entry of level 1 may map a huge page itself, and is then a row of its own. If it
+ * has to become a table of single entries later, there must be a frame for that table, however
+ * short memory is: so one is set aside with each such entry, and all of one table of level 1 wait
+ * in a list, as link of its page is not needed otherwise:
+ *
+ *	level 1 [ .  e  H  .  H ]     link of its page --> spare --> spare
+ *	            |   |     |                            (one for each H)
+ *	       table    2 MiB 2 MiB
+ *
  * FREEING. Processors also remember tables, not only pages. So a table that has become empty is
  * taken out of the tree first, and its frame is freed after the CPUs that use the tree have been
  * flushed; flushing any page makes a processor forget all tables. (Intel SDM vol. 3, 4.10.4.1)
  *
  * INVARIANTS, which page_table_check() recomputes: the owner field of a table's page is the number
- * of its entries that are not 0; nr_tables is the number of tables; only the root may be empty;
- * last is a table of the tree.
+ * of its entries that are not 0; nr_tables is the number of tables and spare frames; there are as
+ * many of these as huge pages; only the root may be empty; last is a table of the tree.
  *
  * LOCKING. The lock of the address space. Entries are written atomically, as processors note use
  * in them meanwhile.
@@ -104,6 +113,7 @@ add_table(struct page_table *table, mmu_entry_t *entry, paddr_t above)
 	if (!page)
 		return -ENOMEM;
 	page->owner = 0;
+	list_init(&page->link);
 	arch_mmu_write(entry, arch_mmu_table(page_to_pfn(page) << PAGE_SHIFT));
 	table_page(above)->owner++;
 	table->nr_tables++;
@@ -118,8 +128,39 @@ describe_row(struct page_row *row, paddr_t table, uintptr_t address, uintptr_t e
 {
 	row->start = address;
 	row->nr = (unsigned)((MIN(end, entry_end(address, 1)) - address) >> PAGE_SHIFT);
+	row->huge = false;
 	row->entry = table_entries(table) + entry_index(address, 0);
 	row->table = table_page(table);
+}
+
+/* Describe the entry for the span of an address, in its table of level 1. */
+static void
+describe_huge_row(struct page_row *row, paddr_t table, uintptr_t address)
+{
+	row->start = ALIGN_DOWN(address, HUGE_SIZE);
+	row->nr = HUGE_PAGES;
+	row->huge = true;
+	row->entry = table_entries(table) + entry_index(address, 1);
+	row->table = table_page(table);
+}
+
+/*
+ * Go from the root towards an address, to level 0 or as far as there are tables. Returns the entry
+ * at the end of the way; *at: its table, *level: of which level that is. If the entry is not 0 and
+ * of level 1, it is a huge page's.
+ */
+static mmu_entry_t
+walk(const struct page_table *table, uintptr_t address, paddr_t *at, unsigned *level)
+{
+	*at = table->root;
+	for (*level = arch_mmu_levels - 1;; --*level) {
+		mmu_entry_t entry =
+		    arch_mmu_read(&table_entries(*at)[entry_index(address, *level)]);
+
+		if (!entry || *level == 0 || (*level == 1 && arch_mmu_is_large(entry)))
+			return entry;
+		*at = arch_mmu_frame(entry);
+	}
 }
 
 bool
@@ -127,19 +168,17 @@ page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t e
 		    struct page_row *row)
 {
 	while (start < end) {
-		unsigned level = arch_mmu_levels - 1;
-		paddr_t at = table->root;
+		unsigned level;
+		paddr_t at;
+		mmu_entry_t entry = walk(table, start, &at, &level);
 
-		for (; level > 0; level--) {
-			mmu_entry_t entry =
-			    arch_mmu_read(&table_entries(at)[entry_index(start, level)]);
-
-			if (!entry)
-				break;
-			at = arch_mmu_frame(entry);
-		}
 		if (level == 0) {
 			describe_row(row, at, start, end);
+			return true;
+		}
+		if (entry) {
+			describe_huge_row(row, at, start);
+			DEBUG_ASSERT(row->start == start && page_row_end(row) <= end);
 			return true;
 		}
 		start = entry_end(start, level);
@@ -147,38 +186,109 @@ page_table_next_row(const struct page_table *table, uintptr_t start, uintptr_t e
 	return false;
 }
 
+/* The table of the given level for an address, made if need be. Returns 0 for want of memory. */
+static paddr_t
+make_tables(struct page_table *table, uintptr_t address, unsigned lowest)
+{
+	paddr_t at = table->root;
+
+	for (unsigned level = arch_mmu_levels - 1; level > lowest; level--) {
+		mmu_entry_t *entry = &table_entries(at)[entry_index(address, level)];
+
+		if (!*entry && add_table(table, entry, at) != 0)
+			return 0;
+		DEBUG_ASSERT(!arch_mmu_is_large(*entry));
+		at = arch_mmu_frame(*entry);
+	}
+	return at;
+}
+
 int
 page_table_make_row(struct page_table *table, uintptr_t start, uintptr_t end, struct page_row *row)
 {
-	uintptr_t base = ALIGN_DOWN(start, 1ul << level_shift(1));
-	paddr_t at = table->root;
-
 	/* One fault is often followed by the next one nearby. */
-	if (table->last && table->last_base == base) {
-		describe_row(row, table->last, start, end);
-		return 0;
-	}
-	for (unsigned level = arch_mmu_levels - 1; level > 0; level--) {
-		mmu_entry_t *entry = &table_entries(at)[entry_index(start, level)];
+	if (!page_table_is_last(table, start)) {
+		paddr_t at = make_tables(table, start, 0);
 
-		if (!*entry && add_table(table, entry, at) != 0)
+		if (!at)
 			return -ENOMEM;
-		at = arch_mmu_frame(*entry);
+		table->last = at;
+		table->last_base = ALIGN_DOWN(start, HUGE_SIZE);
 	}
-	table->last = at;
-	table->last_base = base;
-	describe_row(row, at, start, end);
+	describe_row(row, table->last, start, end);
 	return 0;
 }
 
 mmu_entry_t
 page_table_lookup(const struct page_table *table, uintptr_t address)
 {
-	struct page_row row;
+	unsigned level;
+	paddr_t at;
+	mmu_entry_t entry = walk(table, address, &at, &level);
 
-	if (!page_table_next_row(table, address, address + PAGE_SIZE, &row))
-		return 0;
-	return arch_mmu_read(row.entry);
+	return level == 1 && entry ? arch_mmu_small(entry, entry_index(address, 0)) : entry;
+}
+
+/* ---- Huge pages ---------------------------------------------------------------------- */
+
+enum page_span
+page_table_span(const struct page_table *table, uintptr_t address, struct page_row *row)
+{
+	unsigned level;
+	paddr_t at;
+	mmu_entry_t entry = walk(table, address, &at, &level);
+
+	if (level == 0)
+		return SPAN_PAGES;
+	if (!entry)
+		return SPAN_EMPTY;
+	describe_huge_row(row, at, address);
+	return SPAN_HUGE;
+}
+
+int
+page_table_make_huge_row(struct page_table *table, uintptr_t start, struct page_row *row)
+{
+	paddr_t at = make_tables(table, start, 1);
+
+	DEBUG_ASSERT(IS_ALIGNED(start, HUGE_SIZE));
+	if (!at)
+		return -ENOMEM;
+	describe_huge_row(row, at, start);
+	return 0;
+}
+
+void
+page_table_set_huge(struct page_table *table, struct page_row *row, mmu_entry_t entry,
+		    struct page *spare)
+{
+	page_row_set(row, 0, entry);
+	list_add(&spare->link, &row->table->link);
+	table->nr_tables++;
+}
+
+mmu_entry_t
+page_table_clear_huge(struct page_table *table, struct page_row *row, struct page **spare)
+{
+	*spare = list_first_entry(&row->table->link, struct page, link);
+	list_del(&(*spare)->link);
+	table->nr_tables--;
+	return page_row_clear(row, 0);
+}
+
+void
+page_table_break_huge(struct page_row *row, mmu_entry_t large)
+{
+	struct page *spare = list_first_entry(&row->table->link, struct page, link);
+	paddr_t at = page_to_pfn(spare) << PAGE_SHIFT;
+	mmu_entry_t *small = table_entries(at);
+
+	list_del(&spare->link);
+	spare->owner = HUGE_PAGES;
+	for (unsigned i = 0; i < HUGE_PAGES; i++)
+		arch_mmu_write(&small[i], arch_mmu_small(large, i));
+	arch_mmu_write(row->entry, arch_mmu_table(at));
+	describe_row(row, at, row->start, page_row_end(row));
 }
 
 /* ---- Pruning ------------------------------------------------------------------------ */
@@ -192,10 +302,11 @@ prune_below(struct page_table *table, paddr_t above, unsigned level, uintptr_t s
 		mmu_entry_t *entry = &table_entries(above)[entry_index(start, level)];
 		uintptr_t stop = MIN(end, entry_end(start, level));
 		paddr_t below = arch_mmu_frame(*entry);
+		bool leads_to_table = *entry && !(level == 1 && arch_mmu_is_large(*entry));
 
-		if (*entry && level > 1)
+		if (leads_to_table && level > 1)
 			prune_below(table, below, level - 1, start, stop, freed);
-		if (*entry && table_page(below)->owner == 0) {
+		if (leads_to_table && table_page(below)->owner == 0) {
 			arch_mmu_write(entry, 0);
 			table_page(above)->owner--;
 			table->nr_tables--;
@@ -229,11 +340,29 @@ struct table_census {
 	unsigned errors;
 };
 
+/* There is a spare frame for each of so many huge pages that a table of level 1 maps. */
+static void
+check_spares(paddr_t table, size_t nr_huge, struct table_census *census)
+{
+	struct list_head *list = &table_page(table)->link, *spare = list->next;
+	size_t nr = 0;
+
+	for (; spare != list && nr <= nr_huge; spare = spare->next)
+		nr++;
+	census->nr_tables += nr;
+	if (nr == nr_huge)
+		return;
+	kprintf("check: a page table has %s spare frames than the %lu for its huge pages\n",
+		nr < nr_huge ? "fewer" : "more", (unsigned long)nr_huge);
+	census->errors++;
+}
+
 static void
 count_below(paddr_t table, unsigned level, unsigned nr_entries, struct table_census *census)
 {
 	bool is_root = level == arch_mmu_levels - 1;
 	unsigned used = 0;
+	size_t nr_huge = 0;
 
 	census->nr_tables++;
 	for (unsigned i = 0; i < nr_entries; i++) {
@@ -242,11 +371,16 @@ count_below(paddr_t table, unsigned level, unsigned nr_entries, struct table_cen
 		if (!entry)
 			continue;
 		used++;
-		if (level > 0)
+		if (level == 1 && arch_mmu_is_large(entry))
+			nr_huge++;
+		else if (level > 0)
 			count_below(arch_mmu_frame(entry), level - 1, MMU_ENTRIES, census);
 		else
 			census->nr_pages++;
 	}
+	census->nr_pages += nr_huge * HUGE_PAGES;
+	if (level == 1)
+		check_spares(table, nr_huge, census);
 	if (used == table_page(table)->owner && (used > 0 || is_root))
 		return;
 	kprintf("check: a page table of level %u has %u entries, not %lu\n", level, used,
@@ -258,11 +392,11 @@ count_below(paddr_t table, unsigned level, unsigned nr_entries, struct table_cen
 static paddr_t
 find_table(const struct page_table *table, uintptr_t address)
 {
-	struct page_row row;
+	unsigned level;
+	paddr_t at;
 
-	if (!page_table_next_row(table, address, address + PAGE_SIZE, &row))
-		return 0;
-	return page_to_pfn(row.table) << PAGE_SHIFT;
+	(void)walk(table, address, &at, &level);
+	return level == 0 ? at : 0;
 }
 
 unsigned

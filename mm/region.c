@@ -19,6 +19,8 @@
  *	cut  [  A   )[  A  )[A )                      |        |
  *	     [  A   )[  B  )[A )  changed             v        v
  *
+ * A huge page lies in one region: one that a cut goes through is split (huge_page.c).
+ *
  * A region counts for one reference to its object and is in the object's list, so that a file that
  * is cut short finds all who show it. home says where its first page was when it was mapped: the
  * anonymous pages of a region that mremap() moved keep their old numbers, and only that is
@@ -178,6 +180,7 @@ region_split(struct region *region, uintptr_t address, struct region_spares *spa
 	uintptr_t end = region_end(region);
 
 	DEBUG_ASSERT(address > region_start(region) && address < end);
+	huge_split_at(region->space, address); /* each lies in one region */
 	*upper = (struct region){
 		.prot = region->prot,
 		.max_prot = region->max_prot,

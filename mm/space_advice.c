@@ -4,9 +4,10 @@
  * msync().
  *
  * Advice is taken where it changes what a program can see (DONTNEED: the contents go; DONTFORK:
- * a child does not get it), and where pages come that were not asked for (RANDOM: no fault-around,
- * until NORMAL or SEQUENTIAL). Otherwise it is accepted and not needed: nothing is read ahead, and
- * no page is taken away from a program yet. MADV_FREE may forget the contents at any time from the
+ * a child does not get it), what it costs (HUGEPAGE, NOHUGEPAGE: how its first touch is answered,
+ * see huge_page.c) and where pages come that were not asked for (RANDOM: no fault-around, until
+ * NORMAL or SEQUENTIAL). Otherwise it is accepted and not needed: nothing is read ahead, and no
+ * page is taken away from a program yet. MADV_FREE may forget the contents at any time from the
  * call on; here it does so at once. Locked pages are brought in, and counted.
  *
  * Part of a range may be unmapped. As Linux has it, madvise(), mlock() and msync() then deal with
@@ -60,6 +61,8 @@ discard(struct address_space *space, uintptr_t start, uintptr_t end, bool anonym
 	mutex_lock(&space->lock);
 	if (!regions_cover(space, start, end))
 		error = -ENOMEM;
+	huge_split_at(space, start);
+	huge_split_at(space, end);
 	gather_begin(&gather, space);
 	for (region = region_find_from(space, start); region && region_start(region) < end;
 	     region = region_next(region)) {
@@ -134,6 +137,10 @@ space_advise(struct address_space *space, uintptr_t start, size_t length, int ad
 	case MADV_NORMAL:
 	case MADV_SEQUENTIAL:
 		return change_flags(space, start, end, REGION_RANDOM, 0);
+	case MADV_HUGEPAGE:
+		return change_flags(space, start, end, REGION_NO_HUGE, REGION_HUGE);
+	case MADV_NOHUGEPAGE:
+		return change_flags(space, start, end, REGION_HUGE, REGION_NO_HUGE);
 	default:
 		return check_mapped(space, start, end);
 	}

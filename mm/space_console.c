@@ -14,6 +14,9 @@ print_events(const struct space_stats *sum)
 		(unsigned long)sum->faults_minor, (unsigned long)sum->faults_zero,
 		(unsigned long)sum->faults_anonymous, (unsigned long)sum->faults_cow,
 		(unsigned long)sum->faults_reuse, (unsigned long)sum->faults_file);
+	kprintf("huge pages: %lu given, %lu not to be had, %lu split\n",
+		(unsigned long)sum->huge_faults, (unsigned long)sum->huge_fallbacks,
+		(unsigned long)sum->huge_splits);
 	kprintf("besides: %lu pages mapped around others, stacks grown %lu times, %lu spurious\n",
 		(unsigned long)sum->faults_around, (unsigned long)sum->faults_stack,
 		(unsigned long)sum->faults_spurious);

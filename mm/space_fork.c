@@ -64,6 +64,7 @@ copy_locked(struct address_space *parent, struct address_space *child)
 	child->heap_end = parent->heap_end;
 	child->map_top = parent->map_top;
 	child->guard_stack = parent->guard_stack;
+	child->no_huge = parent->no_huge;
 	child->stats.peak_resident = child->nr_resident;
 	return error;
 }

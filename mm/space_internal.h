@@ -21,6 +21,8 @@
 #define REGION_NO_FORK	     0x10000000u /* a child does not get it */
 #define REGION_LOCK_ON_FAULT 0x20000000u /* with MAP_LOCKED: pages come when they are touched */
 #define REGION_RANDOM	     0x40000000u /* what lies around a touched page will not be wanted */
+#define REGION_HUGE	     0x01000000u /* huge pages are asked for */
+#define REGION_NO_HUGE	     0x02000000u /* none are wanted */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
 extern uint64_t regions_max; /* (c) of one space */
@@ -164,10 +166,12 @@ struct address_space {
 	uintptr_t heap_start, heap_end; /* (m) the break, to the byte */
 	uintptr_t map_top;		/* (m) mmap() looks for room from there down */
 	bool guard_stack;		/* (m) keep a gap below stacks */
+	bool no_huge;			/* (m) no huge pages, whatever is asked for */
 	unsigned lock_future;		/* (m) MCL_FUTURE, MCL_ONFAULT: of mappings to come */
 	size_t nr_mapped;		/* (m) pages of all regions */
 	size_t nr_resident;		/* (m) entries that are not 0, the zero page's apart */
 	size_t nr_anonymous;		/* (m) anonymous pages among them */
+	size_t nr_huge;			/* (m) huge pages; each counts for HUGE_PAGES above */
 	struct space_stats stats;	/* (m) peaks and what is counted by events */
 };
 
@@ -209,6 +213,15 @@ bool find_place(struct address_space *space, size_t length, uintptr_t hint, uint
 /* Count pages of regions that have come or gone. */
 void space_count_mapped(struct address_space *space, int64_t pages);
 
+/* Count entries of pages that have come. */
+static inline void
+space_count_resident(struct address_space *space, size_t pages)
+{
+	space->nr_resident += pages;
+	if (space->nr_resident > space->stats.peak_resident)
+		space->stats.peak_resident = space->nr_resident;
+}
+
 /* ---- Pages in ranges: mm/mapped_range.c ---------------------------------------------------- */
 
 /* The page of zeroes that reading untouched memory shows; never counted, never writable. */
@@ -231,12 +244,14 @@ page_is_anonymous(const struct page *page)
  */
 #define GATHER_PAGES	 64
 #define GATHER_ADDRESSES 32
+#define GATHER_HUGE	 16
 
 struct gather {
 	struct address_space *space;
-	unsigned nr_pages, nr_addresses;
+	unsigned nr_pages, nr_addresses, nr_huge;
 	bool flush_all; /* more addresses than there is room for */
 	struct page *page[GATHER_PAGES];
+	struct page *huge[GATHER_HUGE]; /* the first of each huge page */
 	uintptr_t address[GATHER_ADDRESSES];
 	struct list_head tables; /* pruned */
 };
@@ -246,7 +261,23 @@ void gather_begin(struct gather *gather, struct address_space *space);
 /* Flush and free. It may be used again. */
 void gather_end(struct gather *gather);
 
-/* All with the space locked; start and end are page aligned. */
+/* A translation of address is to be forgotten. */
+static inline void
+gather_address(struct gather *gather, uintptr_t address)
+{
+	if (gather->nr_addresses < GATHER_ADDRESSES)
+		gather->address[gather->nr_addresses++] = address;
+	else
+		gather->flush_all = true;
+}
+
+/* And then the huge page that begins there and with that frame loses a mapping. */
+void gather_huge(struct gather *gather, uintptr_t address, struct page *head);
+
+/*
+ * All with the space locked; start and end are page aligned, and not inside of a huge page: who
+ * works on a part of a region splits first.
+ */
 
 /* Take out the pages that are there, copies of the program's own only if anonymous_too. */
 void unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool anonymous_too);
@@ -265,6 +296,37 @@ void move_pages(struct gather *gather, uintptr_t start, uintptr_t end, uintptr_t
 
 /* Free tables of [start, end) that are empty. */
 void prune_tables(struct gather *gather, uintptr_t start, uintptr_t end);
+
+/* ---- Huge pages: mm/huge_page.c ------------------------------------------------------------- */
+
+enum huge_policy { HUGE_OFF, HUGE_ADVISED, HUGE_ALWAYS };
+
+extern enum huge_policy huge_pages; /* tunable mm.huge_pages */
+
+/* May there be huge pages in a region, as it is and as its flags and the policy say? */
+bool huge_is_wanted(const struct region *region);
+
+/*
+ * All with the space locked. Map a huge page around an address of a region, where no table is yet.
+ * Returns false if it does not fit, or is not to be had at once: then a small one has to do.
+ */
+bool huge_map(struct address_space *space, const struct region *region, uintptr_t address);
+
+/* Make single pages of one; row describes them then. At an address: of one that lies across it. */
+void huge_split(struct address_space *space, struct page_row *row);
+void huge_split_at(struct address_space *space, uintptr_t address);
+
+/* What the functions of mapped_range.c do where a row is one. */
+void huge_unmap(struct gather *gather, struct page_row *row);
+int huge_copy(struct gather *gather, struct page_row *row, struct address_space *child)
+    __must_check;
+
+/*
+ * Have a table for its entry at another address; where it cannot be mapped whole, split it, which
+ * row tells. Then move it.
+ */
+int huge_prepare_move(struct address_space *space, struct page_row *row, uintptr_t to) __must_check;
+void huge_move(struct gather *gather, struct page_row *row, uintptr_t to);
 
 /* ---- Faults: mm/demand_paging.c, mm/stack_protection.c -------------------------------------- */
 

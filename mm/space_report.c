@@ -45,6 +45,8 @@ describe(const struct address_space *space, const struct region *region)
 		.prot = region->prot,
 		.flags = region->flags & REGION_KEPT_FLAGS,
 		.stack = (region->flags & MAP_GROWSDOWN) != 0,
+		.wants_huge = huge_is_wanted(region),
+		.huge_advice = !!(region->flags & REGION_HUGE) - !!(region->flags & REGION_NO_HUGE),
 		.heap = region_start(region) < ALIGN_UP(space->heap_end, PAGE_SIZE) &&
 			region_end(region) > space->heap_start && !region->object,
 		.object = region->object,
@@ -60,8 +62,10 @@ count_pages(const struct address_space *space, struct region_info *info)
 
 	for (uintptr_t at = info->start; page_table_next_row(&space->table, at, info->end, &row);
 	     at = page_row_end(&row)) {
+		if (row.huge)
+			info->huge += row.nr;
 		for (unsigned i = 0; i < row.nr; i++) {
-			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
+			mmu_entry_t entry = page_row_read(&row, i);
 
 			if (entry)
 				count_entry(info, entry);
@@ -124,6 +128,7 @@ space_get_stats(struct address_space *space, struct space_stats *stats)
 	stats->mapped = space->nr_mapped;
 	stats->resident = space->nr_resident;
 	stats->resident_anonymous = space->nr_anonymous;
+	stats->resident_huge = space->nr_huge * HUGE_PAGES;
 	stats->tables = space->table.nr_tables;
 	for (struct region *region = region_find_from(space, 0); region;
 	     region = region_next(region))
@@ -145,6 +150,9 @@ add_events(struct space_stats *sum, const struct space_stats *stats)
 	sum->faults_stack += stats->faults_stack;
 	sum->faults_spurious += stats->faults_spurious;
 	sum->faults_around += stats->faults_around;
+	sum->huge_faults += stats->huge_faults;
+	sum->huge_fallbacks += stats->huge_fallbacks;
+	sum->huge_splits += stats->huge_splits;
 }
 
 static void
@@ -153,6 +161,7 @@ add_amounts(struct space_stats *sum, const struct space_stats *stats)
 	sum->mapped += stats->mapped;
 	sum->resident += stats->resident;
 	sum->resident_anonymous += stats->resident_anonymous;
+	sum->resident_huge += stats->resident_huge;
 	sum->locked += stats->locked;
 	sum->stack += stats->stack;
 	sum->data += stats->data;
@@ -206,7 +215,7 @@ MM_STATS_SOURCE(spaces, fill_memory_stats);
 
 /* What the walk over a space has found. */
 struct space_census {
-	size_t nr_mapped, nr_entries, nr_zero, nr_resident, nr_anonymous, nr_moved;
+	size_t nr_mapped, nr_entries, nr_zero, nr_resident, nr_anonymous, nr_huge, nr_moved;
 	unsigned errors;
 };
 
@@ -215,6 +224,18 @@ struct space_census {
 		if ((census)->errors++ < MAX_PRINTED)                                              \
 			kprintf("check: " __VA_ARGS__);                                            \
 	} while (0)
+
+/* By itself, or in a block that was given out for a huge page? */
+static bool
+is_allocated(const struct page *page)
+{
+	const struct page *head = pfn_to_page(ALIGN_DOWN(page_to_pfn(page), HUGE_PAGES));
+
+	if (page->state == PAGE_ALLOCATED)
+		return true;
+	return page->state == PAGE_TAIL && head->state == PAGE_ALLOCATED &&
+	       head->order == HUGE_ORDER;
+}
 
 /* May an entry of that region lead to page, with these rights? */
 static const char *
@@ -228,7 +249,7 @@ entry_fault(const struct region *region, struct page *page, uintptr_t address, m
 		return "is writable where that is not allowed";
 	if (page == zero_page)
 		return arch_mmu_is_writable(entry) ? "makes the zero page writable" : NULL;
-	if (page->state != PAGE_ALLOCATED || page_mappings(page) == 0 ||
+	if (!is_allocated(page) || page_mappings(page) == 0 ||
 	    page_references(page) < page_mappings(page))
 		return "leads to a frame that is not in use";
 	if (page_is_anonymous(page)) {
@@ -263,6 +284,24 @@ check_entry(struct space_census *census, const struct region *region, uintptr_t 
 }
 
 static void
+check_row(struct space_census *census, const struct region *region, const struct page_row *row)
+{
+	for (unsigned i = 0; i < row->nr; i++) {
+		mmu_entry_t entry = page_row_read(row, i);
+
+		if (entry)
+			check_entry(census, region, row->start + i * PAGE_SIZE, entry);
+	}
+	if (!row->huge)
+		return;
+	census->nr_huge++;
+	if (region->object || !IS_ALIGNED(arch_mmu_frame(page_row_read(row, 0)), HUGE_SIZE) ||
+	    row->start < region_start(region) || page_row_end(row) > region_end(region))
+		REPORT(census, "a huge page at %#lx, where there can be none\n",
+		       (unsigned long)row->start);
+}
+
+static void
 check_region(struct space_census *census, struct address_space *space, const struct region *region)
 {
 	struct page_row row;
@@ -281,14 +320,8 @@ check_region(struct space_census *census, struct address_space *space, const str
 		       (unsigned long)region_start(region));
 	for (uintptr_t at = region_start(region);
 	     page_table_next_row(&space->table, at, region_end(region), &row);
-	     at = page_row_end(&row)) {
-		for (unsigned i = 0; i < row.nr; i++) {
-			mmu_entry_t entry = arch_mmu_read(&row.entry[i]);
-
-			if (entry)
-				check_entry(census, region, row.start + i * PAGE_SIZE, entry);
-		}
-	}
+	     at = page_row_end(&row))
+		check_row(census, region, &row);
 }
 
 static void
@@ -317,6 +350,7 @@ check_locked(struct address_space *space)
 	compare(&census, "entries in regions", census.nr_entries, nr_entries);
 	compare(&census, "resident pages", census.nr_resident, space->nr_resident);
 	compare(&census, "anonymous pages", census.nr_anonymous, space->nr_anonymous);
+	compare(&census, "huge pages", census.nr_huge, space->nr_huge);
 	compare(&census, "moved regions", census.nr_moved, nr_moved);
 	return census.errors;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PAGE 4096ul
+#define HUGE (512 * PAGE)
 #define RW   (PROT_READ | PROT_WRITE)
 
 static size_t nr_pages = 256;
@@ -106,6 +107,21 @@ touch_stack(void)
 	      (char *)__builtin_frame_address(0) - (nr_pages + 8) * PAGE, true);
 }
 
+/* As many faults as it takes pages of 2 MiB, if there are such. */
+static void
+touch_huge(void)
+{
+	size_t size = nr_pages * PAGE + 2 * HUGE;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, size, MADV_HUGEPAGE)) {
+		perror("faults: huge pages");
+		exit(1);
+	}
+	touch("first write where huge pages are asked for", memory + -(uintptr_t)memory % HUGE,
+	      true);
+}
+
 static sigjmp_buf back;
 static volatile int got_signal, got_code;
 
@@ -155,6 +171,7 @@ main(int argc, char **argv)
 	touch("then a write: a page of its own", zero, true);
 	touch_copy(memory);
 	touch_file();
+	touch_huge();
 	touch_stack();
 	bad_accesses();
 	return 0;

@@ -91,7 +91,7 @@ show_amounts(struct text *text, const struct region_info *region)
 	show_kib(text, "Referenced", region->resident);
 	show_kib(text, "Anonymous", region->anonymous);
 	show_kib(text, "LazyFree", 0);
-	show_kib(text, "AnonHugePages", 0);
+	show_kib(text, "AnonHugePages", region->huge);
 	show_kib(text, "Swap", 0);
 	show_kib(text, "SwapPss", 0);
 	show_kib(text, "Locked", region->locked);
@@ -107,10 +107,12 @@ show_smap(const struct region_info *region, void *arg)
 	show_kib(s->text, "KernelPageSize", 1);
 	show_kib(s->text, "MMUPageSize", 1);
 	show_amounts(s->text, region);
-	text_printf(s->text, "THPeligible:           0\nVmFlags:%s%s%s%s mr mw me%s%s \n",
-		    region->prot & PROT_READ ? " rd" : "", region->prot & PROT_WRITE ? " wr" : "",
-		    region->prot & PROT_EXEC ? " ex" : "", region->flags & MAP_SHARED ? " sh" : "",
-		    region->stack ? " gd" : "", region->flags & MAP_LOCKED ? " lo" : "");
+	text_printf(s->text, "THPeligible:           %d\nVmFlags:%s%s%s%s mr mw me%s%s%s%s \n",
+		    region->wants_huge, region->prot & PROT_READ ? " rd" : "",
+		    region->prot & PROT_WRITE ? " wr" : "", region->prot & PROT_EXEC ? " ex" : "",
+		    region->flags & MAP_SHARED ? " sh" : "", region->stack ? " gd" : "",
+		    region->flags & MAP_LOCKED ? " lo" : "", region->huge_advice > 0 ? " hg" : "",
+		    region->huge_advice < 0 ? " nh" : "");
 	return true;
 }
 
@@ -125,6 +127,7 @@ add_up(const struct region_info *region, void *arg)
 	sum->end = region->end;
 	sum->resident += region->resident;
 	sum->anonymous += region->anonymous;
+	sum->huge += region->huge;
 	sum->private_dirty += region->private_dirty;
 	sum->private_clean += region->private_clean;
 	sum->shared_dirty += region->shared_dirty;

@@ -7,6 +7,7 @@
 #include <arch.h>
 #include <page_allocator.h>
 #include <page_cache.h>
+#include <page_table.h>
 #include <slab.h>
 #include <string.h>
 #include <zone.h>
@@ -87,6 +88,7 @@ show_meminfo(struct text *text, int pid)
 	show_amount(text, "SReclaimable", 0);
 	show_amount(text, "SUnreclaim", slab);
 	show_amount(text, "PageTables", spaces.tables);
+	show_amount(text, "AnonHugePages", spaces.resident_huge);
 	show_amount(text, "CommitLimit", totals.managed);
 	show_amount(text, "Committed_AS", spaces.mapped);
 	show_amount(text, "DirectMap4k", arch_direct_map_bytes(0) >> PAGE_SHIFT);
@@ -129,6 +131,9 @@ show_zone_counts(struct text *text)
 static void
 show_fault_counts(struct text *text, const struct space_stats *spaces)
 {
+	show_count(text, "thp_fault_alloc", spaces->huge_faults);
+	show_count(text, "thp_fault_fallback", spaces->huge_fallbacks);
+	show_count(text, "thp_split_pmd", spaces->huge_splits);
 	show_count(text, "pgfault", spaces->faults_minor + spaces->faults_major);
 	show_count(text, "pgmajfault", spaces->faults_major);
 	show_count(text, "fault_zero", spaces->faults_zero);
@@ -150,6 +155,7 @@ show_vmstat(struct text *text, int pid)
 	space_get_totals(&spaces);
 	show_count(text, "nr_free_pages", page_allocator_nr_free());
 	show_count(text, "nr_anon_pages", spaces.resident_anonymous);
+	show_count(text, "nr_anon_transparent_hugepages", spaces.resident_huge / HUGE_PAGES);
 	show_count(text, "nr_mapped", spaces.resident - spaces.resident_anonymous);
 	show_count(text, "nr_file_pages", page_cache_total());
 	show_count(text, "nr_shmem", page_cache_total());

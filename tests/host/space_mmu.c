@@ -14,11 +14,14 @@
 #define REMEMBERED 1024
 #define CPUS	   2
 
-static struct translation {
+/* Of a page, or of a huge page by one entry for all of it. */
+struct translation {
 	const struct address_space *space; /* NULL: none */
 	uintptr_t page;
 	mmu_entry_t entry;
-} tlb[CPUS][REMEMBERED];
+};
+
+static struct translation tlb[CPUS][REMEMBERED], large_tlb[CPUS][REMEMBERED];
 
 static spinlock_t tlb_lock = SPINLOCK_INIT("tlb", RANK_CONSOLE); /* all of tlb */
 
@@ -32,19 +35,76 @@ slot_of(unsigned cpu, const struct address_space *space, uintptr_t page)
 	return &tlb[cpu][((uintptr_t)space / 64 + (page >> PAGE_SHIFT)) % REMEMBERED];
 }
 
+static struct translation *
+large_slot_of(unsigned cpu, const struct address_space *space, uintptr_t page)
+{
+	return &large_tlb[cpu][((uintptr_t)space / 64 + page / HUGE_SIZE) % REMEMBERED];
+}
+
+static bool
+is_of(const struct translation *slot, const struct address_space *space, uintptr_t start)
+{
+	return slot->space == space && slot->page == start;
+}
+
+/* Forget what one CPU has of a page of a space, and of a huge page around it. */
+static void
+forget(unsigned cpu, const struct address_space *space, uintptr_t page)
+{
+	struct translation *slot = slot_of(cpu, space, page);
+	struct translation *large = large_slot_of(cpu, space, page);
+
+	if (is_of(slot, space, page))
+		slot->space = NULL;
+	if (is_of(large, space, ALIGN_DOWN(page, HUGE_SIZE)))
+		large->space = NULL;
+}
+
+/*
+ * Find a page in the tables, and remember it as large as it is there. What is not there, or was
+ * just being split or joined, is not remembered: the program faults.
+ */
+static mmu_entry_t
+walk_tables(struct address_space *space, uintptr_t page)
+{
+	struct page_row row;
+	enum page_span span = page_table_span(&space->table, page, &row);
+	mmu_entry_t entry;
+
+	if (span == SPAN_HUGE) {
+		entry = arch_mmu_read(row.entry);
+		if (!arch_mmu_is_large(entry) || !arch_mmu_is_visible(entry))
+			return 0;
+		*large_slot_of(host_mmu_cpu, space, page) =
+		    (struct translation){ space, row.start, arch_mmu_small(entry, 0) };
+		return arch_mmu_small(entry, (unsigned)((page - row.start) >> PAGE_SHIFT));
+	}
+	entry = page_table_lookup(&space->table, page);
+	if (!arch_mmu_is_visible(entry) || page_table_span(&space->table, page, &row) != span)
+		return 0;
+	*slot_of(host_mmu_cpu, space, page) = (struct translation){ space, page, entry };
+	return entry;
+}
+
 mmu_entry_t
 host_mmu_translate(struct address_space *space, uintptr_t address)
 {
-	uintptr_t page = ALIGN_DOWN(address, PAGE_SIZE);
-	struct translation *slot = slot_of(host_mmu_cpu, space, page);
+	uintptr_t page = ALIGN_DOWN(address, PAGE_SIZE), start = ALIGN_DOWN(page, HUGE_SIZE);
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
+	struct translation *slot = slot_of(host_mmu_cpu, space, page);
+	struct translation *large = large_slot_of(host_mmu_cpu, space, page);
+	struct page_row row;
 	mmu_entry_t entry;
 
-	if (slot->space != space || slot->page != page)
-		*slot = (struct translation){ space, page, page_table_lookup(&space->table, page) };
-	entry = slot->entry;
-	if (!arch_mmu_is_visible(entry)) /* what is not there is not remembered */
-		slot->space = NULL;
+	if (is_of(large, space, start)) {
+		entry = large->entry + (page - start);
+		/* Two sizes at one time: a processor may do what it likes then. */
+		ASSERT(page_table_span(&space->table, page, &row) != SPAN_PAGES);
+	} else if (is_of(slot, space, page)) {
+		entry = slot->entry;
+	} else {
+		entry = walk_tables(space, page);
+	}
 	spin_unlock_irqrestore(&tlb_lock, irq);
 	return entry;
 }
@@ -52,10 +112,9 @@ host_mmu_translate(struct address_space *space, uintptr_t address)
 void
 host_mmu_fault(struct address_space *space, uintptr_t address)
 {
-	struct translation *slot = slot_of(host_mmu_cpu, space, ALIGN_DOWN(address, PAGE_SIZE));
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
-	slot->space = NULL;
+	forget(host_mmu_cpu, space, ALIGN_DOWN(address, PAGE_SIZE));
 	spin_unlock_irqrestore(&tlb_lock, irq);
 }
 
@@ -63,6 +122,7 @@ void
 host_mmu_reset(void)
 {
 	memset(tlb, 0, sizeof(tlb));
+	memset(large_tlb, 0, sizeof(large_tlb));
 }
 
 /* ---- <arch.h> ------------------------------------------------------------------------ */
@@ -102,14 +162,26 @@ arch_mmu_load(paddr_t root, const struct mmu_users *users)
 void
 arch_mmu_forget(uintptr_t address)
 {
-	struct translation *own = tlb[host_mmu_cpu];
+	struct translation *own = tlb[host_mmu_cpu], *large = large_tlb[host_mmu_cpu];
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
 	for (unsigned i = 0; i < REMEMBERED; i++) {
 		if (own[i].page == ALIGN_DOWN(address, PAGE_SIZE))
 			own[i].space = NULL;
+		if (large[i].page == ALIGN_DOWN(address, HUGE_SIZE))
+			large[i].space = NULL;
 	}
 	spin_unlock_irqrestore(&tlb_lock, irq);
+}
+
+/* Forget all of a space. */
+static void
+forget_all(struct translation *slots, const struct address_space *space)
+{
+	for (unsigned i = 0; i < CPUS * REMEMBERED; i++) {
+		if (slots[i].space == space)
+			slots[i].space = NULL;
+	}
 }
 
 void
@@ -118,17 +190,11 @@ arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 	const struct address_space *space = container_of(users, struct address_space, users);
 	irqflags_t irq = spin_lock_irqsave(&tlb_lock);
 
-	for (unsigned i = 0; i < CPUS * REMEMBERED && !pages; i++) {
-		struct translation *slot = &tlb[i / REMEMBERED][i % REMEMBERED];
-
-		if (slot->space == space)
-			slot->space = NULL;
+	if (!pages) {
+		forget_all(tlb[0], space);
+		forget_all(large_tlb[0], space);
 	}
-	for (unsigned i = 0; i < CPUS * nr && pages; i++) {
-		struct translation *slot = slot_of(i % CPUS, space, pages[i / CPUS]);
-
-		if (slot->page == pages[i / CPUS])
-			slot->space = NULL;
-	}
+	for (unsigned i = 0; i < CPUS * nr && pages; i++)
+		forget(i % CPUS, space, pages[i / CPUS]);
 	spin_unlock_irqrestore(&tlb_lock, irq);
 }

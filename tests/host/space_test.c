@@ -2,7 +2,8 @@
 /*
  * Address spaces on a made-up machine whose processor remembers translations until it is told
  * not to: random operations against the model of tests/kernel/space_model.h, with four and with
- * five levels of page tables, with memory and while it runs out.
+ * five levels of page tables, with small pages only and with huge ones, with memory and while it
+ * runs out.
  */
 #include "host.h"
 #include "space_mmu.h"
@@ -20,9 +21,9 @@
 static struct model model;
 
 static void
-run_steps(uint64_t seed, unsigned steps, unsigned fail_every)
+run_steps(uint64_t seed, unsigned steps, unsigned fail_every, unsigned unit)
 {
-	CHECK(model_begin(&model, seed));
+	CHECK(model_begin(&model, seed, unit));
 	for (unsigned i = 0; i < steps && !host_failed(); i++) {
 		if (fail_every && i % 16 == 0) {
 			model.shortage = i % 64 != 0;
@@ -45,19 +46,19 @@ set_levels(unsigned levels)
 
 /* Every frame comes back, but those of slabs that are kept. */
 static void
-run_traces(unsigned fail_every)
+run_traces(unsigned fail_every, unsigned unit)
 {
 	for (unsigned i = 0; i < TRACES && !host_failed(); i++) {
 		size_t before;
 
-		(void)host_start_machine(MiB(32));
+		(void)host_start_machine(unit > 1 ? MiB(128) : MiB(32));
 		host_mmu_reset();
 		set_levels(i % 2 ? 5 : 4);
 		space_init();
-		run_steps(host_seed + i, 200, 0);
+		run_steps(host_seed + i, 200, 0, unit);
 		(void)slab_reclaim(SIZE_MAX / 2);
 		before = page_allocator_nr_free();
-		run_steps(host_seed + i, STEPS, fail_every);
+		run_steps(host_seed + i, STEPS, fail_every, unit);
 		(void)slab_reclaim(SIZE_MAX / 2);
 		CHECK_EQ(page_allocator_nr_free(), before);
 		CHECK_EQ(mm_check(), 0);
@@ -68,14 +69,31 @@ run_traces(unsigned fail_every)
 static void
 traces(void)
 {
-	run_traces(0);
+	run_traces(0, 1);
 }
 
 static void
 shortage(void)
 {
-	run_traces(3);
+	run_traces(3, 1);
 	CHECK(model.nr_failed > 0);
 }
 
-HOST_SUITE(space, { "traces", traces }, { "shortage", shortage });
+static void
+huge(void)
+{
+	struct space_stats before, after;
+
+	space_get_totals(&before);
+	huge_pages = HUGE_ALWAYS;
+	run_traces(0, UNIT);
+	run_traces(3, UNIT);
+	huge_pages = HUGE_ADVISED;
+	space_get_totals(&after);
+	CHECK(after.huge_faults > before.huge_faults + 1000);
+	CHECK(after.huge_splits > before.huge_splits + 500);
+	CHECK(after.huge_fallbacks > before.huge_fallbacks + 100);
+	CHECK_EQ(after.resident_huge, 0);
+}
+
+HOST_SUITE(space, { "traces", traces }, { "shortage", shortage }, { "huge", huge });

@@ -114,6 +114,68 @@ measure_fork(void)
 	(void)space_unmap(space, at, FORK_PAGES * PAGE_SIZE);
 }
 
+/* ---- Huge pages -------------------------------------------------------------------------------
+ */
+
+#define NR_HUGE (FORK_PAGES / HUGE_PAGES)
+
+/* 64 MiB that may be huge, at a multiple of that. */
+static uintptr_t
+map_huge(void)
+{
+	uintptr_t at = GiB(64);
+
+	if (space_map(space, &at, FORK_PAGES * PAGE_SIZE, RW,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, 0) != 0 ||
+	    space_advise(space, at, FORK_PAGES * PAGE_SIZE, MADV_HUGEPAGE) != 0)
+		return 0;
+	return at;
+}
+
+/* Per page of 4 KiB, to be compared with what single ones cost; a split per huge page. */
+static void
+measure_huge(void)
+{
+	uint64_t fault[BENCH_REPS], protect[BENCH_REPS], fork[BENCH_REPS], exit[BENCH_REPS],
+	    split[BENCH_REPS], unmap[BENCH_REPS];
+
+	for (unsigned rep = 0; rep < BENCH_REPS; rep++) {
+		uintptr_t at = map_huge();
+		struct address_space *child;
+		uint64_t now = arch_cycles();
+
+		touch_all(at, FORK_PAGES, HUGE_PAGES, FAULT_WRITE);
+		fault[rep] = arch_cycles() - now;
+		now = arch_cycles();
+		(void)space_protect(space, at, FORK_PAGES * PAGE_SIZE, PROT_READ);
+		protect[rep] = arch_cycles() - now;
+		now = arch_cycles();
+		if (space->nr_huge < NR_HUGE || space_fork(space, &child) != 0)
+			return;
+		fork[rep] = arch_cycles() - now;
+		now = arch_cycles();
+		space_put(child);
+		exit[rep] = arch_cycles() - now;
+		now = arch_cycles();
+		for (unsigned i = 0; i < NR_HUGE; i++)
+			(void)space_advise(space, at + i * HUGE_SIZE + PAGE_SIZE, PAGE_SIZE,
+					   MADV_DONTNEED);
+		split[rep] = arch_cycles() - now;
+		(void)space_unmap(space, at, FORK_PAGES * PAGE_SIZE);
+		at = map_huge();
+		touch_all(at, FORK_PAGES, HUGE_PAGES, FAULT_WRITE);
+		now = arch_cycles();
+		(void)space_unmap(space, at, FORK_PAGES * PAGE_SIZE);
+		unmap[rep] = arch_cycles() - now;
+	}
+	bench_report("space.huge.fault.page", fault, BENCH_REPS, FORK_PAGES);
+	bench_report("space.huge.protect.page", protect, BENCH_REPS, FORK_PAGES);
+	bench_report("space.huge.unmap.page", unmap, BENCH_REPS, FORK_PAGES);
+	bench_report("space.huge.split_and_discard", split, BENCH_REPS, NR_HUGE);
+	bench_report("space.huge.fork.64MiB", fork, BENCH_REPS, 1);
+	bench_report("space.huge.exit.64MiB", exit, BENCH_REPS, 1);
+}
+
 /* ---- Files --------------------------------------------------------------------------------- */
 
 static void
@@ -246,6 +308,7 @@ BENCH_SUITE(space, "address spaces: faults, fork, mapping")
 	measure_map();
 	measure_regions();
 	measure_fork();
+	measure_huge();
 	use_space(NULL);
 	space_put(space);
 }

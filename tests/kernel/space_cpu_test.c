@@ -161,6 +161,52 @@ KTEST(space_cpu, faults)
 	space_put(space);
 }
 
+/* Memory of huge pages only: at a multiple of HUGE_SIZE, and asked for. */
+static uintptr_t
+map_huge(struct ktest *t, struct address_space *space, size_t nr)
+{
+	uintptr_t at = user_map(space, (nr + 1) * HUGE_PAGES, RW);
+
+	assert_true(t, at != 0);
+	at = ALIGN_UP(at, HUGE_SIZE);
+	assert_eq(t, space_advise(space, at, nr * HUGE_SIZE, MADV_HUGEPAGE), 0);
+	return at;
+}
+
+KTEST(space_cpu, huge_faults)
+{
+	struct address_space *space = space_create(), *child;
+	uintptr_t at = map_huge(t, space, 2), last = at + 2 * HUGE_SIZE - 8;
+	uint64_t value = 1;
+
+	expect_eq(t, processor(space, at + HUGE_SIZE - 8, true, &value), FAULT_DONE);
+	expect_eq(t, processor(space, last, true, &value), FAULT_DONE);
+	expect_eq(t, space->stats.faults_minor, 2);
+	expect_eq(t, space->nr_huge, 2);
+	expect_eq(t, processor(space, at, false, &value), FAULT_DONE);
+	expect_eq(t, value, 0);
+	assert_eq(t, space_fork(space, &child), 0);
+	value = 2;
+	expect_eq(t, processor(child, last, true, &value), FAULT_DONE);
+	expect_eq(t, processor(space, last, false, &value), FAULT_DONE);
+	expect_eq(t, value, 1);
+	expect_eq(t, child->nr_huge, 1);
+	space_put(child);
+	expect_eq(t, processor(space, last, true, &value), FAULT_DONE);
+	expect_eq(t, space->nr_huge, 2);
+	expect_eq(t, space->stats.faults_reuse, 1);
+	expect_eq(t, space_protect(space, at, HUGE_SIZE, PROT_NONE), 0);
+	expect_eq(t, processor(space, at + HUGE_SIZE - 8, false, &value), FAULT_ACCERR);
+	expect_eq(t, space_protect(space, at, HUGE_SIZE, RW), 0);
+	expect_eq(t, space_unmap(space, at, HUGE_SIZE - PAGE_SIZE), 0);
+	expect_eq(t, processor(space, at, false, &value), FAULT_MAPERR);
+	expect_eq(t, processor(space, at + HUGE_SIZE - 8, false, &value), FAULT_DONE);
+	expect_eq(t, value, 1);
+	expect_eq(t, space->stats.faults_spurious, 0);
+	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}
+
 /* ---- Several CPUs ------------------------------------------------------------------------ */
 
 #define WORKERS 4
@@ -226,6 +272,40 @@ KTEST(space_cpu, same_pages, .min_cpus = 2, .budget_ms = 20000)
 	space_put(space);
 }
 
+#define SAME_HUGE 4
+
+static void
+touch_same_huge(void *arg)
+{
+	struct worker *worker = arg;
+
+	for (unsigned i = 0; i < SAME_HUGE; i++) {
+		uintptr_t word = worker->at + i * HUGE_SIZE + worker->number * 100 * PAGE_SIZE;
+		uint64_t value = worker->number + i;
+
+		expect_eq(worker->t, processor(worker->space, word, true, &value), FAULT_DONE);
+	}
+}
+
+KTEST(space_cpu, same_huge_pages, .min_cpus = 2, .budget_ms = 20000)
+{
+	struct address_space *space = space_create();
+	uintptr_t at = map_huge(t, space, SAME_HUGE);
+	uint64_t value = 0;
+
+	run_workers(t, space, at, touch_same_huge, WORKERS);
+	expect_eq(t, space->nr_huge, SAME_HUGE);
+	expect_eq(t, space->nr_resident, SAME_HUGE * HUGE_PAGES);
+	for (unsigned i = 0; i < SAME_HUGE * WORKERS; i++) {
+		uintptr_t word = at + i / WORKERS * HUGE_SIZE + i % WORKERS * 100 * PAGE_SIZE;
+
+		expect_eq(t, processor(space, word, false, &value), FAULT_DONE);
+		expect_eq(t, value, i / WORKERS + i % WORKERS);
+	}
+	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}
+
 /* Write to a word without end. In between the CPU keeps the space, and what it has in its TLB. */
 static void
 write_on(void *arg)
@@ -253,10 +333,12 @@ write_on(void *arg)
  * While other CPUs write: once rights are taken away, or the page was shared with a child, nobody
  * may write to it any more through a translation that his CPU has kept.
  */
-KTEST(space_cpu, shootdown, .min_cpus = 2, .budget_ms = 30000)
+KTEST(space_cpu, shootdown, .min_cpus = 2, .budget_ms = 30000, .nr_params = 2)
 {
 	struct address_space *space = space_create(), *child;
-	uintptr_t at = user_map(space, 1, RW);
+	bool huge = t->param == 1;
+	uintptr_t at = huge ? map_huge(t, space, 1) : user_map(space, 1, RW);
+	size_t size = huge ? HUGE_SIZE : PAGE_SIZE;
 	static struct worker worker;
 	struct thread *thread;
 
@@ -267,10 +349,12 @@ KTEST(space_cpu, shootdown, .min_cpus = 2, .budget_ms = 30000)
 	for (unsigned i = 0; i < 100 && t->failures == 0; i++) {
 		uint64_t *word, before;
 
+		if (i % 4 == 0) /* a fresh one, huge if it may be */
+			expect_eq(t, space_advise(space, at, size, MADV_DONTNEED), 0);
 		while (user_read(space, at) == 0)
 			thread_yield();
 		if (i % 2) {
-			expect_eq(t, space_protect(space, at, PAGE_SIZE, PROT_READ), 0);
+			expect_eq(t, space_protect(space, at, size, PROT_READ), 0);
 			child = space_get(space);
 		} else {
 			assert_eq(t, space_fork(space, &child), 0);
@@ -282,10 +366,11 @@ KTEST(space_cpu, shootdown, .min_cpus = 2, .budget_ms = 30000)
 		before = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 		expect_eq(t, before, 1000 + i);
 		space_put(child);
-		expect_eq(t, space_protect(space, at, PAGE_SIZE, RW), 0);
+		expect_eq(t, space_protect(space, at, size, RW), 0);
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
 	thread_join(thread);
+	expect_eq(t, space->stats.huge_faults > 0, huge);
 	expect_eq(t, space_check(space), 0);
 	space_put(space);
 }
@@ -349,6 +434,70 @@ KTEST(space_cpu, churn, .budget_ms = 60000)
 	churn_once(t);
 	before = page_allocator_nr_free();
 	churn_once(t);
+	expect_le(t, before, page_allocator_nr_free() + 32); /* slabs that CPUs keep */
+	expect_le(t, page_allocator_nr_free(), before + 32);
+}
+
+/* The same with huge pages, of each of which parts are given up, moved, shared. */
+static void
+churn_huge(void *arg)
+{
+	struct worker *worker = arg;
+	struct address_space *space = worker->space, *child;
+	struct prng prng;
+
+	prng_seed(&prng, worker->seed);
+	for (unsigned i = 0; i < 12; i++) {
+		uintptr_t own = map_huge(worker->t, space, 1), at;
+		size_t first = prng_below(&prng, HUGE_PAGES), nr;
+		uint64_t value;
+
+		nr = 1 + prng_below(&prng, HUGE_PAGES - first);
+		for (at = own; at < own + HUGE_SIZE; at += 32 * PAGE_SIZE) {
+			value = at + i;
+			expect_eq(worker->t, processor(space, at, true, &value), FAULT_DONE);
+		}
+		if (prng_below(&prng, 2) && space_fork(space, &child) == 0) {
+			expect_eq(worker->t, processor(child, own, false, &value), FAULT_DONE);
+			expect_eq(worker->t, value, own + i);
+			value = 0;
+			expect_eq(worker->t, processor(child, own, true, &value), FAULT_DONE);
+			space_put(child);
+		}
+		expect_eq(worker->t,
+			  space_advise(space, own + first * PAGE_SIZE, nr * PAGE_SIZE,
+				       MADV_DONTNEED),
+			  0);
+		for (at = own; at < own + HUGE_SIZE; at += 32 * PAGE_SIZE) {
+			size_t page = (at - own) >> PAGE_SHIFT;
+
+			expect_eq(worker->t, processor(space, at, false, &value), FAULT_DONE);
+			expect_eq(worker->t, value,
+				  page >= first && page < first + nr ? 0 : at + i);
+		}
+		expect_eq(worker->t, space_unmap(space, own, HUGE_SIZE), 0);
+	}
+}
+
+static void
+churn_huge_once(struct ktest *t)
+{
+	struct address_space *space = space_create();
+
+	run_workers(t, space, 0, churn_huge, WORKERS);
+	expect_lt(t, 10, space->stats.huge_faults);
+	expect_eq(t, space->nr_huge, 0);
+	expect_eq(t, space_check(space), 0);
+	space_put(space);
+}
+
+KTEST(space_cpu, churn_huge, .budget_ms = 60000)
+{
+	size_t before;
+
+	churn_huge_once(t);
+	before = page_allocator_nr_free();
+	churn_huge_once(t);
 	expect_le(t, before, page_allocator_nr_free() + 32); /* slabs that CPUs keep */
 	expect_le(t, page_allocator_nr_free(), before + 32);
 }

@@ -6,6 +6,10 @@
  * A window of WINDOW pages, across the border of two page tables, in up to SPACES spaces that come
  * from one another by fork, and FILES files. Of each page the model knows SLOTS bytes at places of
  * their own; no others are ever written. It also knows where regions must begin and end.
+ *
+ * For huge pages, what the model takes for a page may be a unit of many: then huge pages fit into
+ * the window, every operation can go through the middle of one, and of a unit SLOTS pages of its
+ * own are touched. The processor's page and the model's are alike in all that the model knows.
  */
 #ifndef SPACE_MODEL_H
 #define SPACE_MODEL_H
@@ -17,20 +21,22 @@
 
 #include "space_user.h"
 
-#define WINDOW	    64
-#define WINDOW_BASE (0x40000000ul - WINDOW / 2 * PAGE_SIZE)
-#define SPACES	    3
-#define FILES	    2
-#define FILE_PAGES  48
-#define SLOTS	    4
-#define NO_FILE	    (-1)
+#define WINDOW	   64
+#define UNIT	   64 /* pages, if any */
+#define HUGE_UNITS ((unsigned)HUGE_PAGES / UNIT)
+#define SPACES	   3
+#define FILES	   2
+#define FILE_PAGES 48
+#define SLOTS	   4
+#define NO_FILE	   (-1)
 
 struct model_page {
 	bool mapped, shared, no_fork;
-	bool own; /* the program's own memory, not the file's */
+	uint8_t own; /* a bit for each slot: the program's own memory, not the file's */
 	unsigned prot;
 	int file;
-	uint64_t offset, home; /* pages */
+	int advice;	       /* MADV_HUGEPAGE, MADV_NOHUGEPAGE, or 0 */
+	uint64_t offset, home; /* pages of the model */
 	uint8_t byte[SLOTS];
 };
 
@@ -50,6 +56,7 @@ struct model {
 	struct model_file file[FILES];
 	unsigned last_page, last_slot; /* touched last, and often again */
 	bool shortage;		       /* allocations may fail */
+	unsigned unit;		       /* pages of the processor for one of the model */
 	unsigned nr_failed;
 };
 
@@ -81,15 +88,28 @@ static const struct memory_object_ops model_file_ops = {
 /* ---- Helpers ------------------------------------------------------------------------- */
 
 static inline size_t
-slot_offset(unsigned slot)
+unit_size(const struct model *model)
 {
-	return slot * (PAGE_SIZE / SLOTS) + slot;
+	return model->unit * PAGE_SIZE;
+}
+
+static inline size_t
+slot_offset(const struct model *model, unsigned slot)
+{
+	return slot * (unit_size(model) / SLOTS) + slot;
 }
 
 static inline uintptr_t
-window_address(unsigned page)
+window_address(const struct model *model, unsigned page)
 {
-	return WINDOW_BASE + page * PAGE_SIZE;
+	return 0x40000000ul - WINDOW / 2 * unit_size(model) + page * unit_size(model);
+}
+
+/* The number of a page of the model where there is no window. */
+static inline uint64_t
+window_home(const struct model *model, unsigned page)
+{
+	return window_address(model, 0) / PAGE_SIZE + page;
 }
 
 static inline unsigned
@@ -106,12 +126,16 @@ below(struct model *model, unsigned limit)
 	return value % limit;
 }
 
-/* A range of the window, most of them short. */
+/* A range of the window, most of them short; of units, most of them whole huge pages. */
 static inline void
 choose_range(struct model *model, unsigned *first, unsigned *nr)
 {
 	*first = below(model, WINDOW);
 	*nr = 1 + below(model, below(model, 4) ? 8 : WINDOW);
+	if (model->unit > 1 && below(model, 4)) {
+		*first = ALIGN_DOWN(*first, HUGE_UNITS);
+		*nr = ALIGN_UP(*nr, HUGE_UNITS);
+	}
 	*nr = MIN(*nr, WINDOW - *first);
 }
 
@@ -140,7 +164,8 @@ model_alike(const struct model_page *lower, const struct model_page *upper)
 {
 	return lower->mapped && upper->mapped && lower->prot == upper->prot &&
 	       lower->shared == upper->shared && lower->no_fork == upper->no_fork &&
-	       lower->file == upper->file && upper->home == lower->home + 1 &&
+	       lower->advice == upper->advice && lower->file == upper->file &&
+	       upper->home == lower->home + 1 &&
 	       (lower->file == NO_FILE || upper->offset == lower->offset + 1);
 }
 
@@ -165,47 +190,44 @@ model_covered(const struct model_page *page, unsigned first, unsigned nr)
 
 /* The byte that a program sees, or NULL if it gets FAULT_BUS. */
 static inline const uint8_t *
-model_bytes(struct model *model, const struct model_page *page)
+model_byte(struct model *model, const struct model_page *page, unsigned slot)
 {
 	struct model_file *file;
 
-	if (page->file == NO_FILE || page->own)
-		return page->byte;
+	if (page->file == NO_FILE || (page->own & 1u << slot))
+		return &page->byte[slot];
 	file = &model->file[page->file];
-	return page->offset < file->pages ? file->byte[page->offset] : NULL;
+	return page->offset < file->pages ? &file->byte[page->offset][slot] : NULL;
 }
 
 static inline enum fault_result
-model_access(struct model *model, const struct model_page *page, bool write)
+model_access(struct model *model, const struct model_page *page, unsigned slot, bool write)
 {
 	if (!page->mapped)
 		return FAULT_MAPERR;
 	if (page->prot == PROT_NONE || (write && !(page->prot & PROT_WRITE)))
 		return FAULT_ACCERR;
-	return model_bytes(model, page) ? FAULT_DONE : FAULT_BUS;
+	return model_byte(model, page, slot) ? FAULT_DONE : FAULT_BUS;
 }
 
 /* ---- Comparing -------------------------------------------------------------------------- */
 
 static void
-compare_page(struct model *model, unsigned which, unsigned at)
+compare_slot(struct model *model, unsigned which, unsigned at, unsigned slot)
 {
 	const struct model_page *page = &model->page[which][at];
-	mmu_entry_t entry = page_table_lookup(&model->space[which]->table, window_address(at));
-	const uint8_t *expected, *bytes = phys_to_virt(arch_mmu_frame(entry));
+	uintptr_t address = window_address(model, at) + slot_offset(model, slot);
+	mmu_entry_t entry = page_table_lookup(&model->space[which]->table, address);
+	const uint8_t *byte = phys_to_virt(arch_mmu_frame(entry) + address % PAGE_SIZE), *expected;
 
 	if (!entry)
 		return;
-	expected = page->mapped ? model_bytes(model, page) : NULL;
-	if (!expected) {
+	expected = page->mapped ? model_byte(model, page, slot) : NULL;
+	if (!expected)
 		MODEL_FAIL("page %u of space %u is there, and should not be", at, which);
-		return;
-	}
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
-		if (bytes[slot_offset(slot)] != expected[slot])
-			MODEL_FAIL("page %u of space %u, slot %u: %u, not %u", at, which, slot,
-				   bytes[slot_offset(slot)], expected[slot]);
-	}
+	else if (*byte != *expected)
+		MODEL_FAIL("page %u of space %u, slot %u: %u, not %u", at, which, slot, *byte,
+			   *expected);
 }
 
 /* Regions begin and end where they must. */
@@ -215,12 +237,12 @@ compare_regions(struct model *model, unsigned which)
 	const struct model_page *page = model->page[which];
 
 	for (unsigned at = 0; at < WINDOW; at++) {
-		struct region *region = region_find(model->space[which], window_address(at));
+		struct region *region = region_find(model->space[which], window_address(model, at));
 		bool begins = at == 0 || !model_alike(&page[at - 1], &page[at]);
 
 		if (!region != !page[at].mapped)
 			MODEL_FAIL("page %u of space %u: mapped is %d", at, which, !!region);
-		else if (region && begins != (region_start(region) == window_address(at)))
+		else if (region && begins != (region_start(region) == window_address(model, at)))
 			MODEL_FAIL("page %u of space %u: a region begins at %#lx", at, which,
 				   (unsigned long)region_start(region));
 	}
@@ -232,8 +254,8 @@ model_compare(struct model *model)
 	for (unsigned i = 0; i < SPACES; i++) {
 		if (!model->space[i])
 			continue;
-		for (unsigned at = 0; at < WINDOW; at++)
-			compare_page(model, i, at);
+		for (unsigned at = 0; at < WINDOW * SLOTS; at++)
+			compare_slot(model, i, at / SLOTS, at % SLOTS);
 		compare_regions(model, i);
 		if (space_check(model->space[i]) != 0)
 			MODEL_FAIL("space %u contradicts itself", i);
@@ -258,15 +280,16 @@ do_map(struct model *model, unsigned which)
 
 	file = MAX(file, NO_FILE);
 	choose_range(model, &first, &nr);
-	address = window_address(first);
-	error = space_map(model->space[which], &address, nr * PAGE_SIZE - below(model, 100), prot,
+	address = window_address(model, first);
+	error = space_map(model->space[which], &address, nr * unit_size(model) - below(model, 100),
+			  prot,
 			  MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE) |
 			      (file < 0 ? MAP_ANONYMOUS : 0),
-			  file < 0 ? NULL : &model->file[file].cache.object, offset << PAGE_SHIFT,
-			  PROT_READ | PROT_WRITE | PROT_EXEC);
+			  file < 0 ? NULL : &model->file[file].cache.object,
+			  offset * unit_size(model), PROT_READ | PROT_WRITE | PROT_EXEC);
 	if (for_want_of_memory(model, error))
 		return;
-	if (error || address != window_address(first))
+	if (error || address != window_address(model, first))
 		MODEL_FAIL("map: %d", error);
 	for (unsigned i = 0; i < nr; i++)
 		model->page[which][first + i] = (struct model_page){
@@ -275,7 +298,7 @@ do_map(struct model *model, unsigned which)
 			.prot = prot,
 			.file = file,
 			.offset = offset + i,
-			.home = (window_address(first) >> PAGE_SHIFT) + i,
+			.home = window_home(model, first) + i,
 		};
 }
 
@@ -286,7 +309,8 @@ do_unmap(struct model *model, unsigned which)
 	int error;
 
 	choose_range(model, &first, &nr);
-	error = space_unmap(model->space[which], window_address(first), nr * PAGE_SIZE);
+	error =
+	    space_unmap(model->space[which], window_address(model, first), nr * unit_size(model));
 	if (for_want_of_memory(model, error))
 		return;
 	if (error)
@@ -303,38 +327,51 @@ do_protect(struct model *model, unsigned which)
 
 	choose_range(model, &first, &nr);
 	expected = model_covered(page, first, nr) ? 0 : -ENOMEM;
-	error = space_protect(model->space[which], window_address(first), nr * PAGE_SIZE, prot);
+	error = space_protect(model->space[which], window_address(model, first),
+			      nr * unit_size(model), prot);
 	if (!expected && for_want_of_memory(model, error))
 		return;
 	if (error != expected)
 		MODEL_FAIL("protect: %d, not %d", error, expected);
 	/* As far as the first hole; unless there was no memory to do even that: ask. */
 	if (error && page[first].mapped && model->shortage &&
-	    region_find(model->space[which], window_address(first))->prot != prot)
+	    region_find(model->space[which], window_address(model, first))->prot != prot)
 		return;
 	for (unsigned i = first; i < first + nr && page[i].mapped; i++)
 		page[i].prot = prot;
 }
 
+/* Believe what the region says of a page. */
+static void
+adopt_advice(struct model *model, unsigned which, unsigned at)
+{
+	struct model_page *page = &model->page[which][at];
+	struct region *region = region_find(model->space[which], window_address(model, at));
+	unsigned flags = region ? region->flags : 0;
+
+	page->no_fork = flags & REGION_NO_FORK;
+	page->advice = flags & REGION_HUGE ? MADV_HUGEPAGE : 0;
+	page->advice = flags & REGION_NO_HUGE ? MADV_NOHUGEPAGE : page->advice;
+}
+
 static void
 do_advise(struct model *model, unsigned which)
 {
-	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK };
+	static const int advices[] = { MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED,  MADV_DONTFORK,
+				       MADV_DOFORK,   MADV_HUGEPAGE, MADV_NOHUGEPAGE };
 	int advice = advices[below(model, ARRAY_SIZE(advices))], error;
 	struct model_page *page = model->page[which];
 	unsigned first, nr;
 
 	choose_range(model, &first, &nr);
-	error = space_advise(model->space[which], window_address(first), nr * PAGE_SIZE, advice);
+	error = space_advise(model->space[which], window_address(model, first),
+			     nr * unit_size(model), advice);
 	if (model_covered(page, first, nr) && for_want_of_memory(model, error))
 		return;
 	if (error == -ENOMEM && model->shortage && advice != MADV_DONTNEED) {
 		/* Done in part, or not at all: ask. */
-		for (unsigned i = first; i < first + nr; i++) {
-			struct region *region = region_find(model->space[which], window_address(i));
-
-			page[i].no_fork = region && (region->flags & REGION_NO_FORK);
-		}
+		for (unsigned i = first; i < first + nr; i++)
+			adopt_advice(model, which, i);
 		return;
 	}
 	if (error != (model_covered(page, first, nr) ? 0 : -ENOMEM))
@@ -342,11 +379,13 @@ do_advise(struct model *model, unsigned which)
 	for (unsigned i = first; i < first + nr; i++) {
 		if (!page[i].mapped)
 			continue;
-		if (advice != MADV_DONTNEED) {
+		if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) {
+			page[i].advice = advice;
+		} else if (advice != MADV_DONTNEED) {
 			page[i].no_fork = advice == MADV_DONTFORK;
 		} else if (!page[i].shared) {
 			memset(page[i].byte, 0, SLOTS);
-			page[i].own = false;
+			page[i].own = 0;
 		}
 	}
 }
@@ -356,7 +395,7 @@ static void
 adopt_unmapped(struct model *model, unsigned which)
 {
 	for (unsigned i = 0; i < WINDOW; i++) {
-		if (!region_find(model->space[which], window_address(i)))
+		if (!region_find(model->space[which], window_address(model, i)))
 			model->page[which][i].mapped = false;
 	}
 }
@@ -374,7 +413,7 @@ model_remap(struct model_page *page, unsigned from, unsigned old, unsigned to, u
 		moved[i] = moved[i - 1];
 		moved[i].home++;
 		moved[i].offset++;
-		moved[i].own = false;
+		moved[i].own = 0;
 		memset(moved[i].byte, 0, SLOTS);
 	}
 	memset(&page[from], 0, old * sizeof(*page));
@@ -421,8 +460,9 @@ do_remap(struct model *model, unsigned which)
 	}
 	expected = expect_remap(page, from, old, to, new, fixed);
 	error =
-	    space_remap(model->space[which], window_address(from), old * PAGE_SIZE, new *PAGE_SIZE,
-			fixed ? MREMAP_MAYMOVE | MREMAP_FIXED : 0, window_address(to), &result);
+	    space_remap(model->space[which], window_address(model, from), old * unit_size(model),
+			new *unit_size(model), fixed ? MREMAP_MAYMOVE | MREMAP_FIXED : 0,
+			window_address(model, to), &result);
 	if (for_want_of_memory(model, error)) {
 		adopt_unmapped(model, which);
 		return;
@@ -435,7 +475,7 @@ do_remap(struct model *model, unsigned which)
 		adopt_unmapped(model, which);
 		return;
 	}
-	if (result != window_address(fixed ? to : from))
+	if (result != window_address(model, fixed ? to : from))
 		MODEL_FAIL("remap: to %#lx", (unsigned long)result);
 	if (new < old)
 		memset(&page[from + new], 0, (old - new) * sizeof(*page));
@@ -472,9 +512,12 @@ model_write(struct model *model, struct model_page *page, unsigned slot, uint8_t
 		model->file[page->file].byte[page->offset][slot] = value;
 		return;
 	}
-	if (page->file != NO_FILE && !page->own)
+	if (page->file != NO_FILE && model->unit == 1 && !page->own) {
 		memcpy(page->byte, model->file[page->file].byte[page->offset], SLOTS);
-	page->own = page->file != NO_FILE;
+		page->own = (1u << SLOTS) - 1;
+	}
+	if (page->file != NO_FILE)
+		page->own |= (uint8_t)(1u << slot);
 	page->byte[slot] = value;
 }
 
@@ -485,9 +528,9 @@ do_touch(struct model *model, unsigned which)
 	unsigned at = again ? model->last_page : below(model, WINDOW);
 	unsigned slot = again ? model->last_slot : below(model, SLOTS);
 	struct model_page *page = &model->page[which][at];
-	uintptr_t address = window_address(at) + slot_offset(slot);
+	uintptr_t address = window_address(model, at) + slot_offset(model, slot);
 	bool write = below(model, 2);
-	enum fault_result expected = model_access(model, page, write), result;
+	enum fault_result expected = model_access(model, page, slot, write), result;
 	uint8_t value = (uint8_t)below(model, 256);
 	int got;
 
@@ -499,9 +542,9 @@ do_touch(struct model *model, unsigned which)
 	} else {
 		got = user_read(model->space[which], address);
 		result = got < 0 ? (enum fault_result)(-1 - got) : FAULT_DONE;
-		if (got >= 0 && expected == FAULT_DONE && got != model_bytes(model, page)[slot])
+		if (got >= 0 && expected == FAULT_DONE && got != *model_byte(model, page, slot))
 			MODEL_FAIL("page %u of space %u reads %d, not %u", at, which, got,
-				   model_bytes(model, page)[slot]);
+				   *model_byte(model, page, slot));
 	}
 	if (result == FAULT_NOMEM && model->shortage) {
 		model->nr_failed++;
@@ -522,14 +565,14 @@ do_truncate(struct model *model)
 	struct model_file *file = &model->file[which];
 	uint64_t pages = below(model, FILE_PAGES + 1);
 
-	page_cache_truncate(&file->cache, pages << PAGE_SHIFT);
+	page_cache_truncate(&file->cache, pages * unit_size(model));
 	for (uint64_t i = MIN(pages, file->pages); i < FILE_PAGES; i++)
 		memset(file->byte[i], 0, SLOTS);
 	for (unsigned i = 0; pages < file->pages && i < SPACES * WINDOW; i++) {
 		struct model_page *page = &model->page[i / WINDOW][i % WINDOW];
 
 		if (page->mapped && page->file == (int)which && page->offset >= pages) {
-			page->own = false;
+			page->own = 0;
 			memset(page->byte, 0, SLOTS);
 		}
 	}
@@ -550,14 +593,15 @@ do_file_write(struct model *model)
 	if (file->pages == 0)
 		return;
 	index = below(model, (unsigned)file->pages);
-	error = page_cache_grab(&file->cache, index, &page);
+	error = page_cache_grab(&file->cache,
+				index * model->unit + slot_offset(model, slot) / PAGE_SIZE, &page);
 	if (for_want_of_memory(model, error))
 		return;
 	if (error) {
 		MODEL_FAIL("grab: %d", error);
 		return;
 	}
-	((uint8_t *)page_to_virt(page))[slot_offset(slot)] = value;
+	((uint8_t *)page_to_virt(page))[slot_offset(model, slot) % PAGE_SIZE] = value;
 	page_put(page);
 	file->byte[index][slot] = value;
 }
@@ -591,16 +635,17 @@ model_step(struct model *model)
 		do_file_write(model);
 }
 
-/* Returns false for want of memory. */
+/* unit: 1, or UNIT. Returns false for want of memory. */
 static bool
-model_begin(struct model *model, uint64_t seed)
+model_begin(struct model *model, uint64_t seed, unsigned unit)
 {
 	memset(model, 0, sizeof(*model));
+	model->unit = unit;
 	prng_seed(&model->prng, seed);
 	for (unsigned i = 0; i < FILES; i++) {
 		page_cache_init(&model->file[i].cache, &model_file_ops, NULL);
 		model->file[i].pages = FILE_PAGES / 2;
-		page_cache_extend(&model->file[i].cache, FILE_PAGES / 2 * PAGE_SIZE);
+		page_cache_extend(&model->file[i].cache, FILE_PAGES / 2 * unit_size(model));
 	}
 	model->space[0] = space_create();
 	return model->space[0] != NULL;

@@ -257,6 +257,44 @@ KTEST(zone, listed_block_freed_as_run, .expect_panic = "zone: frame ")
 
 /* ---- Ranges -------------------------------------------------------------------------------- */
 
+/* ---- Splitting what is in use ----------------------------------------------------------- */
+
+/* A block becomes frames that are given back alone, in any order, and come together again. */
+KTEST(zone, split_in_use, .nr_params = NR_ORDERS)
+{
+	unsigned order = t->param;
+	size_t nr = 1ul << order, step = nr / 2 + 1; /* odd, so it meets each of them */
+	zone_stats_t before, after;
+	struct page *block;
+
+	node_make(t, &one_zone);
+	block = node_alloc(&test_node, GFP_KERNEL, order);
+	assert_true(t, block != NULL);
+	zone_get_stats(&test_node.zone[ZONE_NORMAL], &before);
+	node_split(&test_node, block + nr - 1, order);
+	expect_eq(t, node_check(&test_node), 0);
+	node_split(&test_node, block, order); /* it was done */
+	zone_get_stats(&test_node.zone[ZONE_NORMAL], &after);
+	expect_eq(t, after.free_pages + after.cached_pages,
+		  before.free_pages + before.cached_pages);
+	expect_eq(t, after.allocations, before.allocations + nr - 1);
+	for (size_t i = 0; i < nr; i++)
+		node_free(&test_node, block + (order > 1 ? i * step % nr : i), 0);
+	zone_get_stats(&test_node.zone[ZONE_NORMAL], &after);
+	expect_eq(t, after.allocations, after.frees);
+	expect_node_whole(t);
+}
+
+KTEST(zone, split_freed_whole, .expect_panic = "zone: wrong order: frame ")
+{
+	struct page *page;
+
+	node_make(t, &one_zone);
+	page = node_alloc(&test_node, GFP_KERNEL, 9);
+	node_split(&test_node, page, 9);
+	node_free(&test_node, page, 9);
+}
+
 KTEST(zone, ranges_across_zones_are_all_or_nothing)
 {
 	pfn_t first, end;

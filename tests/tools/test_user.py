@@ -263,11 +263,13 @@ def test_exerciser(program: str, report: Report, root: Path, tmp_path: Path) -> 
     assert status == 0
 
 
+@pytest.mark.parametrize("pages", ("", "huge"))
 @pytest.mark.parametrize("seed", SEEDS)
-def test_model(seed: int, report: Report, root: Path, tmp_path: Path) -> None:
+def test_model(seed: int, pages: str, report: Report, root: Path, tmp_path: Path) -> None:
     says = f"vm_model: seed {seed}, 1500 operations: no contradiction\n"
-    assert on_host(root, tmp_path, str(root / "tests/vm_model"), str(seed), "1500") == (says, 0)
-    assert report.of(f"vm_model-{seed}") == (says, 0)
+    command = [str(root / "tests/vm_model"), str(seed), "1500", *pages.split()]
+    assert on_host(root, tmp_path, *command) == (says, 0)
+    assert report.of("-".join(("vm_model", *pages.split(), str(seed)))) == (says, 0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

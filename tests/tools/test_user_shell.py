@@ -316,9 +316,10 @@ def test_soak(kernel: Path) -> None:
     shell = Shell(kernel, cpus=4, patience=10 * PATIENCE)
     for seed in range(1, SOAK_SEEDS + 1):
         shell.keys(f"for i in {seed} 1{seed} 2{seed}; do /tests/vm_model $i 3000 & done; ")
+        shell.keys(f"for i in {seed} 3{seed}; do /tests/vm_model $i 3000 huge & done; ")
         shell.keys(f"/tests/syscall_fuzz {seed} 20 500; forks 5 2; threads 8 20; wait\r")
         said = shell.prompt()
-        assert said.count(" operations: no contradiction\n") == 3, said
+        assert said.count(" operations: no contradiction\n") == 5, said
         assert "20 children" in said, said
         assert ", 0 saw what they should not" in said, said
         assert " 0 pages wrong" in said, said

@@ -22,6 +22,7 @@
 #define PAGE	  4096ul
 #define NR_PAGES  (64ul * 256) /* of the large region: 64 MiB */
 #define SIZE	  (NR_PAGES * PAGE)
+#define HUGE	  (512 * PAGE)
 #define LARGE	  5 /* repetitions with the large region */
 #define SMALL	  9 /* and of what is quick */
 #define RW	  (PROT_READ | PROT_WRITE)
@@ -167,6 +168,28 @@ anonymous_memory(void)
 	}
 	print(&zero);
 	print(&over);
+}
+
+/* The same pages by huge ones, from the beginning of one on. */
+static void
+huge_pages(void)
+{
+	struct figure first = { .name = "thp.write_touch.per_4k_page", .operations = NR_PAGES };
+	struct figure unmap = { .name = "thp.munmap_64MiB.per_4k_page", .operations = NR_PAGES };
+
+	for (int i = 0; i < LARGE; i++) {
+		char *memory = anonymous(SIZE + HUGE), *aligned = memory;
+		uint64_t start;
+
+		aligned += -(uintptr_t)memory % HUGE;
+		need(madvise(aligned, SIZE, MADV_HUGEPAGE) == 0, "madvise");
+		add(&first, write_pages(aligned));
+		start = now();
+		munmap(memory, SIZE + HUGE);
+		add(&unmap, now() - start);
+	}
+	print(&first);
+	print(&unmap);
 }
 
 static void
@@ -404,5 +427,6 @@ main(void)
 	large_processes();
 	small_processes();
 	files();
+	huge_pages();
 	finish(0);
 }

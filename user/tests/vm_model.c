@@ -2,7 +2,7 @@
 /*
  * Random operations on memory, beside a model that does the same by hand.
  *
- *	vm_model [SEED [OPERATIONS [verbose]]]
+ *	vm_model [SEED [OPERATIONS [verbose] [huge]]]
  *
  * The model knows for every page of an arena whether it is mapped, with which rights, and each
  * of its bytes. After every operation some pages are compared, now and then all of them, by
@@ -13,6 +13,13 @@
  *	+----+----+----+----+----+----+
  *	|    | a  | a  | f3 | f4 |    |    a: anonymous, private    f3: page 3 of the file, shared
  *	+----+----+----+----+----+----+        or private; a private one is a copy once written
+ *
+ * With "huge", the arena lies in memory for which huge pages are asked, a third of its pages across
+ * each border between two of those. Now and then all of that memory is mapped anew, so that the
+ * next accesses get huge pages, and what follows takes these apart:
+ *
+ *	   huge page    |    huge page    |    huge page    |    huge page
+ *	            [ arena ]         [ arena ]         [ arena ]
  *
  * What the file holds is shared with children, as the file itself is; all else is each process's
  * own. So a child goes on with a copy of the model, and both must be right in the end.
@@ -36,6 +43,9 @@
 #define NR_PAGES   48 /* of the arena */
 #define FILE_PAGES 16 /* of the file, at most */
 #define MAX_RUN	   12 /* pages of one operation */
+#define HUGE	   (512 * PAGE)
+#define THIRD	   (NR_PAGES / 3)
+#define HUGE_ARENA (4 * HUGE)
 
 struct page {
 	bool mapped;
@@ -61,7 +71,7 @@ static uint64_t seed;
 static unsigned long operation;
 static char doing[128];
 static int depth; /* of processes */
-static bool verbose;
+static bool verbose, huge;
 
 static void
 say(const char *format, ...)
@@ -96,7 +106,15 @@ below(unsigned end)
 	return random_below(&rng, end);
 }
 
-/* A run of pages of the arena. */
+static unsigned char *
+address_of(int number)
+{
+	if (!huge)
+		return arena + number * PAGE;
+	return arena + (number / THIRD + 1) * HUGE + (number % THIRD - THIRD / 2) * PAGE;
+}
+
+/* A run of pages of the arena, side by side. */
 struct run {
 	int first, nr;
 };
@@ -105,8 +123,9 @@ static struct run
 some_pages(void)
 {
 	int first = below(NR_PAGES), nr = 1 + below(MAX_RUN);
+	int end = huge ? first / THIRD * THIRD + THIRD : NR_PAGES;
 
-	return (struct run){ first, first + nr > NR_PAGES ? NR_PAGES - first : nr };
+	return (struct run){ first, first + nr > end ? end - first : nr };
 }
 
 static int
@@ -194,7 +213,7 @@ static void
 compare(int number, unsigned offset)
 {
 	struct page *page = &pages[number];
-	unsigned char *memory = arena + number * PAGE, *model;
+	unsigned char *memory = address_of(number), *model;
 	int code = expected_code(page, false), got = access_byte(memory + offset, -1);
 
 	if (got != code)
@@ -239,7 +258,7 @@ do_write(void)
 	int code = expected_code(&pages[number], true), got;
 
 	say("write of %d at page %d + %u", value, number, offset);
-	got = access_byte(arena + number * PAGE + offset, value);
+	got = access_byte(address_of(number) + offset, value);
 	if (got != code)
 		contradiction("code %d, expected %d", got, code);
 	if (!code)
@@ -266,7 +285,7 @@ do_read_file(void)
 	ssize_t got;
 
 	say("pread of %u bytes of page %d of the file to page %d + %u", size, from, number, offset);
-	got = pread(fd, arena + number * PAGE + offset, size, from * PAGE);
+	got = pread(fd, address_of(number) + offset, size, from * PAGE);
 	if (from >= file->nr_pages) {
 		if (got != 0)
 			contradiction("%zd, expected the end of the file", got);
@@ -304,7 +323,7 @@ do_map(void)
 	int prot = some_rights(), kind = below(4), from = kind < 2 ? -1 : (int)below(FILE_PAGES);
 	bool shared = kind == 2, replace = below(4) > 0, taken = false;
 	int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (from < 0 ? MAP_ANONYMOUS : 0);
-	unsigned char *at = arena + run.first * PAGE;
+	unsigned char *at = address_of(run.first);
 	void *result;
 
 	for (int i = run.first; i < run.first + run.nr; i++)
@@ -330,7 +349,7 @@ do_unmap(void)
 	struct run run = some_pages();
 
 	say("munmap of pages %d+%d", run.first, run.nr);
-	check_result(munmap(arena + run.first * PAGE, run.nr * PAGE), 0);
+	check_result(munmap(address_of(run.first), run.nr * PAGE), 0);
 	for (int i = run.first; i < run.first + run.nr; i++)
 		pages[i].mapped = false;
 }
@@ -339,7 +358,7 @@ static void
 do_protect(void)
 {
 	struct run run = some_pages();
-	unsigned char *at = arena + run.first * PAGE;
+	unsigned char *at = address_of(run.first);
 	int prot = some_rights(), nr = 0;
 
 	say("mprotect of pages %d+%d, rights %d", run.first, run.nr, prot);
@@ -357,7 +376,7 @@ do_give_up(void)
 	struct run run = some_pages();
 
 	say("madvise DONTNEED of pages %d+%d", run.first, run.nr);
-	check_result(madvise(arena + run.first * PAGE, run.nr * PAGE, MADV_DONTNEED),
+	check_result(madvise(address_of(run.first), run.nr * PAGE, MADV_DONTNEED),
 		     has_hole(run) ? ENOMEM : 0);
 	for (int i = run.first; i < run.first + run.nr; i++) {
 		pages[i].copied = false;
@@ -373,13 +392,13 @@ do_move(void)
 	struct run to = some_pages();
 	int from = below(NR_PAGES);
 	struct page moved = pages[from];
-	unsigned char *at = arena + to.first * PAGE;
+	unsigned char *at = address_of(to.first);
 	void *result;
 
 	if (from >= to.first && from < to.first + to.nr)
 		return; /* they must not overlap */
 	say("mremap of page %d to %d+%d", from, to.first, to.nr);
-	result = mremap(arena + from * PAGE, PAGE, to.nr * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	result = mremap(address_of(from), PAGE, to.nr * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 	check_result(result == MAP_FAILED ? -1 : 0, moved.mapped ? 0 : EFAULT);
 	if (!moved.mapped) {
 		/* Linux has made room already when it finds that there is nothing to move. */
@@ -392,6 +411,22 @@ do_move(void)
 	pages[to.first].copied = moved.copied;
 	memcpy(pages[to.first].data, moved.data, PAGE);
 	pages[from].mapped = false;
+}
+
+/* Map all memory around the arena anew, and ask for huge pages. */
+static void
+do_renew(void)
+{
+	void *result;
+
+	if (!huge)
+		return;
+	say("all is mapped anew");
+	result = mmap(arena, HUGE_ARENA, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	check_result(result == MAP_FAILED ? -1 : 0, 0);
+	check_result(madvise(arena, HUGE_ARENA, MADV_HUGEPAGE), 0);
+	model_map((struct run){ 0, NR_PAGES }, PROT_READ | PROT_WRITE, false, -1);
 }
 
 static void
@@ -478,7 +513,7 @@ static const struct {
 } operations[] = {
 	{ do_map, 20 },	 { do_unmap, 8 },      { do_protect, 16 },    { do_give_up, 6 },
 	{ do_move, 10 }, { do_write, 60 },     { do_read, 20 },	      { do_read_file, 12 },
-	{ do_fork, 1 },	 { do_write_file, 8 }, { do_resize_file, 2 },
+	{ do_fork, 1 },	 { do_write_file, 8 }, { do_resize_file, 2 }, { do_renew, 4 },
 };
 
 #define NR_OPERATIONS (sizeof(operations) / sizeof(*operations))
@@ -509,6 +544,7 @@ set_up(void)
 {
 	struct sigaction action = { .sa_sigaction = caught, .sa_flags = SA_SIGINFO };
 	char name[] = "/tmp/vm_model-XXXXXX";
+	size_t size = huge ? HUGE_ARENA : NR_PAGES * PAGE;
 
 	say("start");
 	sigaction(SIGSEGV, &action, NULL);
@@ -518,11 +554,12 @@ set_up(void)
 		contradiction("no file: %s", strerror(errno));
 	file = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	/* A place for the arena, with room around it, so that nothing merges with it. */
-	arena = mmap(NULL, (NR_PAGES + 2) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	arena = mmap(NULL, size + HUGE + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (file == MAP_FAILED || arena == MAP_FAILED)
 		contradiction("no memory: %s", strerror(errno));
 	arena += PAGE;
-	if (munmap(arena, NR_PAGES * PAGE))
+	arena += -(uintptr_t)arena % HUGE;
+	if (munmap(arena, size))
 		contradiction("munmap: %s", strerror(errno));
 	for (int i = 0; i < NR_PAGES; i++)
 		pages[i].file = -1;
@@ -534,7 +571,8 @@ main(int argc, char **argv)
 	unsigned long nr = argc > 2 ? strtoul(argv[2], NULL, 0) : 5000;
 
 	seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
-	verbose = argc > 3;
+	for (int i = 3; i < argc; i++)
+		*(strcmp(argv[i], "huge") ? &verbose : &huge) = true;
 	rng = random_of(seed);
 	set_up();
 	operate(nr);

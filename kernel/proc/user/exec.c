@@ -377,6 +377,7 @@ replace_program(struct exec *exec)
 	exec->space = space_create();
 	if (!exec->space)
 		return -ENOMEM;
+	space_forbid_huge(exec->space, space_forbids_huge(process_current()->space));
 	error = load(exec);
 	if (!error)
 		error = process_kill_other_threads();

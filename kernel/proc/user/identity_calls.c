@@ -309,8 +309,10 @@ sys_setdomainname(const uint64_t *arg)
 }
 SYSCALL(171, setdomainname, 2, sys_setdomainname);
 
-#define PR_SET_NAME 15
-#define PR_GET_NAME 16
+#define PR_SET_NAME	   15
+#define PR_GET_NAME	   16
+#define PR_SET_THP_DISABLE 41
+#define PR_GET_THP_DISABLE 42
 
 static int64_t
 sys_prctl(const uint64_t *arg)
@@ -329,6 +331,15 @@ sys_prctl(const uint64_t *arg)
 		return 0;
 	case PR_GET_NAME:
 		return copy_to_user(arg[1], process->name, sizeof(process->name));
+	case PR_SET_THP_DISABLE:
+		if (arg[2] || arg[3] || arg[4])
+			return -EINVAL;
+		space_forbid_huge(process->space, arg[1] != 0);
+		return 0;
+	case PR_GET_THP_DISABLE:
+		if (arg[1] || arg[2] || arg[3] || arg[4])
+			return -EINVAL;
+		return space_forbids_huge(process->space);
 	default:
 		return -EINVAL;
 	}

@@ -26,7 +26,8 @@
 #define ROOT_ENTRIES (PTES_PER_TABLE / 2)
 
 _Static_assert(MMU_BIT_PRESENT == PTE_PRESENT && MMU_BIT_WRITE == PTE_WRITE &&
-		   MMU_ADDRESS == PTE_ADDRESS && MMU_ENTRIES == PTES_PER_TABLE,
+		   MMU_BIT_LARGE == PTE_LARGE && MMU_ADDRESS == PTE_ADDRESS &&
+		   MMU_ENTRIES == PTES_PER_TABLE,
 	       "<arch/mmu.h> and pte.h describe the same entries");
 
 uint64_t arch_mmu_bit_no_exec;

@@ -6,7 +6,10 @@
  * A table has MMU_ENTRIES entries. An entry of a table of level 0 maps a page; one of level n
  * leads to a table of level n - 1. The root is of level arch_mmu_levels - 1.
  *
- * An entry of level 0 that is not 0 belongs to a frame. Without any right it is hidden: no access
+ * An entry of level 1 may also map MMU_ENTRIES pages at once, side by side, in as many frames side
+ * by side, the first of which has a number that is a multiple of that: a large entry.
+ *
+ * An entry of a page that is not 0 belongs to its frame. Without any right it is hidden: no access
  * of a program succeeds, but the frame is still found there. (Here: not present, a bit of our own.)
  */
 #ifndef ARCH_MMU_H
@@ -31,6 +34,7 @@ typedef uint64_t mmu_entry_t; /* 0: nothing is there */
 #define MMU_BIT_USER	 (1ul << 2)
 #define MMU_BIT_ACCESSED (1ul << 5)
 #define MMU_BIT_DIRTY	 (1ul << 6)
+#define MMU_BIT_LARGE	 (1ul << 7) /* of level 1; in entries of level 0 never set */
 #define MMU_BIT_HIDDEN	 (1ul << 9) /* ignored by the processor */
 #define MMU_ADDRESS	 0x000ffffffffff000ul
 
@@ -56,6 +60,27 @@ arch_mmu_page(paddr_t frame, unsigned rights)
 		return frame | MMU_BIT_HIDDEN;
 	return frame | MMU_BIT_PRESENT | MMU_BIT_USER | (rights & MMU_WRITE ? MMU_BIT_WRITE : 0) |
 	       (rights & MMU_EXEC ? 0 : arch_mmu_bit_no_exec);
+}
+
+/* An entry of level 1 that maps MMU_ENTRIES pages: made of that of the first of them. */
+static inline mmu_entry_t
+arch_mmu_large(mmu_entry_t first)
+{
+	return first | MMU_BIT_LARGE;
+}
+
+/* Of level 1 and not 0: does it map pages, and leads to no table? */
+static inline bool
+arch_mmu_is_large(mmu_entry_t entry)
+{
+	return (entry & MMU_BIT_LARGE) != 0;
+}
+
+/* The entry of level 0 that does for page i what a large one does for it, rights and use too. */
+static inline mmu_entry_t
+arch_mmu_small(mmu_entry_t large, unsigned i)
+{
+	return (large & ~MMU_BIT_LARGE) + i * PAGE_SIZE;
 }
 
 /* An entry that leads to the table in that frame. */
@@ -104,12 +129,12 @@ arch_mmu_is_dirty(mmu_entry_t entry)
 	return (entry & MMU_BIT_DIRTY) != 0;
 }
 
-/* The same page with other rights. What has been noted about its use is kept. */
+/* The same page or pages with other rights. What has been noted about their use is kept. */
 static inline mmu_entry_t
 arch_mmu_with_rights(mmu_entry_t entry, unsigned rights)
 {
 	return arch_mmu_page(arch_mmu_frame(entry), rights) |
-	       (entry & (MMU_BIT_ACCESSED | MMU_BIT_DIRTY));
+	       (entry & (MMU_BIT_ACCESSED | MMU_BIT_DIRTY | MMU_BIT_LARGE));
 }
 
 /* The same without the right to write. */

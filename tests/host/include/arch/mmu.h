@@ -26,6 +26,7 @@ typedef uint64_t mmu_entry_t;
 #define HOST_ENTRY_TABLE    (1ul << 4)
 #define HOST_ENTRY_ACCESSED (1ul << 2)
 #define HOST_ENTRY_DIRTY    (1ul << 1)
+#define HOST_ENTRY_LARGE    (1ul << 5)
 #define HOST_ENTRY_FRAME    0x000ffffffffff000ul
 
 /* A test may change both while there is no space. */
@@ -43,6 +44,24 @@ arch_mmu_page(paddr_t frame, unsigned rights)
 		return frame | HOST_ENTRY_HIDDEN;
 	return frame | HOST_ENTRY_VISIBLE | (rights & MMU_WRITE ? HOST_ENTRY_WRITE : 0) |
 	       (rights & MMU_EXEC ? HOST_ENTRY_EXEC : 0);
+}
+
+static inline mmu_entry_t
+arch_mmu_large(mmu_entry_t first)
+{
+	return first | HOST_ENTRY_LARGE;
+}
+
+static inline bool
+arch_mmu_is_large(mmu_entry_t entry)
+{
+	return (entry & HOST_ENTRY_LARGE) != 0;
+}
+
+static inline mmu_entry_t
+arch_mmu_small(mmu_entry_t large, unsigned i)
+{
+	return (large & ~HOST_ENTRY_LARGE) + i * PAGE_SIZE;
 }
 
 static inline mmu_entry_t
@@ -91,7 +110,7 @@ static inline mmu_entry_t
 arch_mmu_with_rights(mmu_entry_t entry, unsigned rights)
 {
 	return arch_mmu_page(arch_mmu_frame(entry), rights) |
-	       (entry & (HOST_ENTRY_ACCESSED | HOST_ENTRY_DIRTY));
+	       (entry & (HOST_ENTRY_ACCESSED | HOST_ENTRY_DIRTY | HOST_ENTRY_LARGE));
 }
 
 static inline mmu_entry_t
