@@ -11,7 +11,6 @@
 #ifndef SLAB_MAGAZINE_H
 #define SLAB_MAGAZINE_H
 
-#include <page_allocator.h>
 #include <slab.h>
 
 /* Take an object of this CPU's magazine. Returns false, with nothing done, if it is empty. */
@@ -32,12 +31,11 @@ magazine_alloc(struct kmem_cache *cache, void **object)
 	return any;
 }
 
-/* Allocate past the magazine, unless a test wants this request to fail. */
-static inline void *
-alloc_past_magazine(struct kmem_cache *cache, gfp_t gfp, size_t size)
-{
-	return page_allocator_fails(gfp) ? NULL : cache_alloc_slow(cache, gfp, size);
-}
+/*
+ * Allocate past the magazine, unless a test wants this request to fail. Not inline, so that who
+ * calls it last needs no stack frame: slab_statistics.c.
+ */
+void *alloc_past_magazine(struct kmem_cache *cache, gfp_t gfp, size_t size);
 
 /* Put an object into this CPU's magazine. Returns false, with nothing done, if it is full. */
 static inline __attribute__((always_inline)) bool

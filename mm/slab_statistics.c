@@ -10,11 +10,13 @@
  */
 #include <arch.h>
 #include <checker.h>
+#include <page_allocator.h>
 #include <printk.h>
 #include <slab.h>
 #include <string.h>
 
 #include "heap_protection.h"
+#include "slab_magazine.h"
 
 #define MAX_REPORTS 10
 
@@ -237,3 +239,11 @@ slab_list_in_use(struct kmem_cache *cache, void **objects, unsigned max)
 	return nr;
 }
 MM_CHECKER(slab, slab_check_all);
+
+/* ---- Shortage on request ----------------------------------------------------------------- */
+
+void *
+alloc_past_magazine(struct kmem_cache *cache, gfp_t gfp, size_t size)
+{
+	return page_allocator_fails(gfp) ? NULL : cache_alloc_slow(cache, gfp, size);
+}
