@@ -46,6 +46,7 @@
 #define ELOOP	     40
 #define EOVERFLOW    75
 #define EOPNOTSUPP   95
+#define EAFNOSUPPORT 97
 #define ETIMEDOUT    110
 
 /* Never seen by a program: the system call is to be made again once a signal has been handled. */

@@ -79,7 +79,10 @@ struct process_info {
 	uint64_t user_ns, system_ns; /* time spent running */
 	uint64_t children_ns;	     /* of those waited for */
 	uint64_t faults_minor, faults_major, children_minor, children_major;
-	uint64_t started_ns; /* time_ns() */
+	uint64_t started_ns;	 /* time_ns() */
+	uint32_t uid[4], gid[4]; /* real, effective, saved, for files */
+	unsigned nr_groups;
+	uint32_t groups[32]; /* further ones */
 	int priority, nice;
 	int policy, real_time_priority; /* SCHED_*; 0: ordinary */
 	unsigned cpu;			/* where it ran last */

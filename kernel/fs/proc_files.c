@@ -204,8 +204,14 @@ show_status(struct text *text, int pid)
 		    info.state, state_name(info.state));
 	text_printf(text, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
 		    info.group_leader, info.pid, info.parent);
-	text_printf(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
-		    count_files(pid));
+	text_printf(text, "Uid:\t%u\t%u\t%u\t%u\n", info.uid[0], info.uid[1], info.uid[2],
+		    info.uid[3]);
+	text_printf(text, "Gid:\t%u\t%u\t%u\t%u\n", info.gid[0], info.gid[1], info.gid[2],
+		    info.gid[3]);
+	text_printf(text, "FDSize:\t%u\nGroups:\t", count_files(pid));
+	for (unsigned i = 0; i < info.nr_groups; i++)
+		text_printf(text, "%u ", info.groups[i]);
+	text_printf(text, "\n");
 	text_printf(text, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", info.group_leader,
 		    info.pid, info.group, info.session);
 	show_status_memory(text, pid);

@@ -204,17 +204,19 @@ push_strings(struct stack *stack, const struct exec *exec)
 static void
 push_aux_vector(struct stack *stack, const struct exec *exec, const struct strings_at *at)
 {
+	const struct credentials *who = &process_current()->private->credentials;
 	const struct elf_image *image = &exec->image;
 
 	push_aux(stack, AT_NULL, 0);
 	push_aux(stack, AT_PLATFORM, at->platform);
 	push_aux(stack, AT_EXECFN, at->path);
 	push_aux(stack, AT_RANDOM, at->random);
-	push_aux(stack, AT_SECURE, 0);
-	push_aux(stack, AT_EGID, 0);
-	push_aux(stack, AT_GID, 0);
-	push_aux(stack, AT_EUID, 0);
-	push_aux(stack, AT_UID, 0);
+	push_aux(stack, AT_SECURE,
+		 who->uid.real != who->uid.effective || who->gid.real != who->gid.effective);
+	push_aux(stack, AT_EGID, who->gid.effective);
+	push_aux(stack, AT_GID, who->gid.real);
+	push_aux(stack, AT_EUID, who->uid.effective);
+	push_aux(stack, AT_UID, who->uid.real);
 	push_aux(stack, AT_ENTRY, exec->base + image->entry);
 	push_aux(stack, AT_FLAGS, 0);
 	push_aux(stack, AT_BASE, exec->interpreter_base);

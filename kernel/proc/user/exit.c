@@ -257,6 +257,7 @@ fill_record(struct signal_record *record, struct process *process, int code, int
 {
 	record->info.code = code;
 	record->info.from.pid = process->pid;
+	record->info.from.uid = process->private->credentials.uid.real;
 	record->info.from.child.status = status;
 	record->info.from.child.user_ticks = (int64_t)(times.user_ns * USER_HZ / NSEC_PER_SEC);
 	record->info.from.child.system_ticks = (int64_t)(times.system_ns * USER_HZ / NSEC_PER_SEC);

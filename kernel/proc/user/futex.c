@@ -82,13 +82,15 @@ static int
 find_key(uintptr_t address, bool private, struct futex_key *key)
 {
 	struct region_info region;
+	uint32_t value;
 
 	if (address % sizeof(uint32_t) || address >= USER_END)
 		return address >= USER_END ? -EFAULT : -EINVAL;
 	*key = (struct futex_key){ user_current()->space, address };
 	if (private)
 		return 0;
-	if (!space_region_at(user_current()->space, address, &region))
+	if (!space_region_at(user_current()->space, address, &region) ||
+	    read_user_u32(&value, address))
 		return -EFAULT;
 	if (region.flags & MAP_SHARED && region.object)
 		*key = (struct futex_key){ region.object, region.offset + address - region.start };
@@ -422,3 +424,22 @@ sys_set_robust_list(const uint64_t *arg)
 	return 0;
 }
 SYSCALL(273, set_robust_list, 2, sys_set_robust_list);
+
+static int64_t
+sys_get_robust_list(const uint64_t *arg)
+{
+	uint64_t list = 0, size = sizeof(struct robust_list_head);
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	const struct user_thread *user = user_thread_or_me_locked((int)arg[0]);
+	bool may = user && may_control_locked(user->process);
+
+	if (may)
+		list = user->robust_list;
+	spin_unlock_irqrestore(&process_lock, flags);
+	if (!may)
+		return user ? -EPERM : -ESRCH;
+	if (copy_to_user(arg[2], &size, sizeof(size)))
+		return -EFAULT;
+	return copy_to_user(arg[1], &list, sizeof(list));
+}
+SYSCALL(274, get_robust_list, 3, sys_get_robust_list);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who a process is: ids, groups and sessions; users, of whom there is one; names.
+ * Who a process is: ids, groups and sessions; names.
  *
  * Sessions and groups are job control's: a shell's jobs are groups of one session, which shares
  * a terminal. A group is whatever processes have the same number; it lasts as long as they do.
@@ -162,77 +162,6 @@ sys_setsid(const uint64_t *arg)
 }
 SYSCALL(112, setsid, 0, sys_setsid);
 
-/* ---- Users: there is only root ----------------------------------------------------------- */
-
-static int64_t
-sys_get_id(const uint64_t *arg)
-{
-	(void)arg;
-	return 0;
-}
-SYSCALL(102, getuid, 0, sys_get_id);
-SYSCALL(104, getgid, 0, sys_get_id);
-SYSCALL(107, geteuid, 0, sys_get_id);
-SYSCALL(108, getegid, 0, sys_get_id);
-
-static bool
-is_root(uint64_t id)
-{
-	return (uint32_t)id == 0 || (uint32_t)id == UINT32_MAX; /* -1: as it is */
-}
-
-static int64_t
-sys_set_id(const uint64_t *arg)
-{
-	return (uint32_t)arg[0] == 0 ? 0 : -EPERM;
-}
-SYSCALL(105, setuid, 1, sys_set_id);
-SYSCALL(106, setgid, 1, sys_set_id);
-
-static int64_t
-sys_set_ids(const uint64_t *arg)
-{
-	return is_root(arg[0]) && is_root(arg[1]) ? 0 : -EPERM;
-}
-SYSCALL(113, setreuid, 2, sys_set_ids);
-SYSCALL(114, setregid, 2, sys_set_ids);
-
-static int64_t
-sys_set_three_ids(const uint64_t *arg)
-{
-	return is_root(arg[0]) && is_root(arg[1]) && is_root(arg[2]) ? 0 : -EPERM;
-}
-SYSCALL(117, setresuid, 3, sys_set_three_ids);
-SYSCALL(119, setresgid, 3, sys_set_three_ids);
-
-static int64_t
-sys_get_three_ids(const uint64_t *arg)
-{
-	uint32_t root = 0;
-
-	for (unsigned i = 0; i < 3; i++)
-		if (copy_to_user(arg[i], &root, sizeof(root)))
-			return -EFAULT;
-	return 0;
-}
-SYSCALL(118, getresuid, 3, sys_get_three_ids);
-SYSCALL(120, getresgid, 3, sys_get_three_ids);
-
-/* No supplementary groups. */
-static int64_t
-sys_getgroups(const uint64_t *arg)
-{
-	return (int)arg[0] < 0 ? -EINVAL : 0;
-}
-SYSCALL(115, getgroups, 2, sys_getgroups);
-
-static int64_t
-sys_setgroups(const uint64_t *arg)
-{
-	return arg[0] == 0 ? 0 : -EPERM;
-}
-SYSCALL(116, setgroups, 2, sys_setgroups);
-
 /* ---- Names ------------------------------------------------------------------------------- */
 
 #define UTS_LENGTH 65
@@ -285,6 +214,8 @@ set_name(char *name, const uint64_t *arg)
 	char new[UTS_LENGTH] = "";
 	irqflags_t flags;
 
+	if (!is_privileged())
+		return -EPERM;
 	if (arg[1] >= UTS_LENGTH)
 		return -EINVAL;
 	if (copy_from_user(new, arg[0], arg[1]))

@@ -54,7 +54,7 @@ map_file(uintptr_t *at, const uint64_t *arg)
 
 	if (!file)
 		return -EBADF;
-	error = check_rights(file, prot, flags, &most);
+	error = arg[1] ? check_rights(file, prot, flags, &most) : -EINVAL;
 	if (!error && file_is_zeroes(file))
 		error =
 		    space_map(my_space(), at, arg[1], prot, flags | MAP_ANONYMOUS, NULL, 0, most);
@@ -165,9 +165,29 @@ sys_mincore(const uint64_t *arg)
 }
 SYSCALL(27, mincore, 3, sys_mincore);
 
+/* May so many more bytes be locked? Without privilege RLIMIT_MEMLOCK says. */
+static int
+check_lock_limit(uintptr_t start, size_t length)
+{
+	uint64_t limit = process_limit(RLIMIT_MEMLOCK);
+	struct space_stats stats;
+	size_t pages = (start % PAGE_SIZE + length + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+	if (is_privileged() || limit == RLIM_INFINITY)
+		return 0;
+	if (limit == 0)
+		return -EPERM;
+	space_get_stats(my_space(), &stats);
+	return stats.locked + pages > limit >> PAGE_SHIFT ? -ENOMEM : 0;
+}
+
 static int64_t
 sys_mlock(const uint64_t *arg)
 {
+	int error = check_lock_limit(arg[0], arg[1]);
+
+	if (error)
+		return error;
 	return space_lock(my_space(), arg[0], arg[1], true, false);
 }
 SYSCALL(149, mlock, 2, sys_mlock);
@@ -175,9 +195,12 @@ SYSCALL(149, mlock, 2, sys_mlock);
 static int64_t
 sys_mlock2(const uint64_t *arg)
 {
+	int error;
+
 	if (arg[2] & ~(uint64_t)MLOCK_ONFAULT)
 		return -EINVAL;
-	return space_lock(my_space(), arg[0], arg[1], true, arg[2] & MLOCK_ONFAULT);
+	error = check_lock_limit(arg[0], arg[1]);
+	return error ? error : space_lock(my_space(), arg[0], arg[1], true, arg[2] & MLOCK_ONFAULT);
 }
 SYSCALL(325, mlock2, 3, sys_mlock2);
 
@@ -194,6 +217,15 @@ sys_mlockall(const uint64_t *arg)
 	if (!arg[0] || arg[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
 	    arg[0] == MCL_ONFAULT)
 		return -EINVAL;
+	if (arg[0] & MCL_CURRENT) {
+		struct space_stats stats;
+		int error;
+
+		space_get_stats(my_space(), &stats);
+		error = check_lock_limit(0, (stats.mapped - stats.locked) * PAGE_SIZE);
+		if (error)
+			return error;
+	}
 	return space_lock_all(my_space(), (int)arg[0]);
 }
 SYSCALL(151, mlockall, 1, sys_mlockall);

@@ -140,6 +140,7 @@ inherit(struct process_private *child, struct process *parent)
 	memcpy(child->limit, from->limit, sizeof(child->limit));
 	memcpy(child->process.name, parent->name, sizeof(child->process.name));
 	child->nice = from->nice;
+	child->credentials = from->credentials;
 	child->arg_start = from->arg_start;
 	child->arg_end = from->arg_end;
 	child->env_start = from->env_start;

@@ -65,6 +65,10 @@ fill_locked(struct process *process, struct process_info *info)
 	info->children_minor = private->children_times.faults_minor;
 	info->children_major = private->children_times.faults_major;
 	info->started_ns = private->started_ns;
+	memcpy(info->uid, &private->credentials.uid, sizeof(info->uid));
+	info->nr_groups = private->credentials.nr_groups;
+	memcpy(info->groups, private->credentials.groups, sizeof(info->groups));
+	memcpy(info->gid, &private->credentials.gid, sizeof(info->gid));
 	info->nice = private->nice;
 	info->priority = 20 + private->nice;
 	info->cpu = private->cpu;

@@ -41,9 +41,12 @@ exchange_limit(int pid, unsigned resource, const struct abi_rlimit *new, struct 
 	process = pid ? process_find_locked(pid) : process_current();
 	if (!process)
 		error = -ESRCH;
-	if (process && old)
+	else if (!may_control_locked(process) ||
+		 (new &&new->max > process->private->limit[resource].max && !is_privileged()))
+		error = -EPERM;
+	if (!error && old)
 		*old = process->private->limit[resource];
-	if (process && new)
+	if (!error && new)
 		process->private->limit[resource] = *new;
 	spin_unlock_irqrestore(&process_lock, flags);
 	return error;
@@ -308,7 +311,15 @@ for_each_nice(int which, int who, const int *set, int *lowest)
 	     process = process_next_locked(process->pid + 1)) {
 		if (!is_meant_locked(process, which, who))
 			continue;
-		error = 0;
+		if (set && !may_control_locked(process)) {
+			error = -EPERM;
+			continue;
+		}
+		if (set && *set < process->private->nice && !is_privileged()) {
+			error = -EACCES;
+			continue;
+		}
+		error = error == -ESRCH ? 0 : error;
 		if (set) {
 			process->private->nice = *set;
 			list_for_each_entry (user, &process->private->threads, link)

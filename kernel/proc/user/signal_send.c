@@ -42,8 +42,10 @@ signal_record_alloc(int signal, int code)
 	memset(record, 0, sizeof(*record));
 	record->info.signo = signal;
 	record->info.code = code;
-	if (process)
+	if (process) {
 		record->info.from.pid = process->pid;
+		record->info.from.uid = process->private->credentials.uid.real;
+	}
 	return record;
 }
 
@@ -303,7 +305,15 @@ struct sending {
 	int signal, code;
 	uint64_t value;
 	struct list_head dropped;
+	bool refused, sent; /* to somebody, for want of the right to; to somebody else */
 };
+
+static bool
+may_send_locked(const struct process *process, const struct sending *sending)
+{
+	return may_control_locked(process) ||
+	       (sending->signal == SIGCONT && process->session == process_current()->session);
+}
 
 static struct signal_record *
 record_for(const struct sending *sending)
@@ -319,8 +329,12 @@ static void
 send_or_drop_locked(struct process *process, struct user_thread *user, struct sending *sending,
 		    struct signal_record *record)
 {
+	bool may = may_send_locked(process, sending);
+
 	assert_held(&process_lock);
-	if (sending->signal && !is_protected_locked(process, sending->signal))
+	sending->refused |= !may;
+	sending->sent |= may;
+	if (may && sending->signal && !is_protected_locked(process, sending->signal))
 		signal_send_locked(process, user, sending->signal, record, &sending->dropped);
 	else if (record)
 		list_add_tail(&record->link, &sending->dropped);
@@ -369,7 +383,9 @@ kill_processes(int64_t pid, struct sending *sending)
 			break;
 	}
 	signals_free(&sending->dropped);
-	return found ? 0 : -ESRCH;
+	if (!found)
+		return -ESRCH;
+	return sending->refused && !sending->sent ? -EPERM : 0;
 }
 
 static int64_t
@@ -388,7 +404,9 @@ kill_thread(int pid, int tid, struct sending *sending)
 		list_add_tail(&record->link, &sending->dropped);
 	spin_unlock_irqrestore(&process_lock, flags);
 	signals_free(&sending->dropped);
-	return user ? 0 : -ESRCH;
+	if (!user)
+		return -ESRCH;
+	return sending->refused ? -EPERM : 0;
 }
 
 static bool

@@ -201,6 +201,8 @@ sys_clock_settime(const uint64_t *arg)
 	error = read_timespec(arg[1], &ns);
 	if (error)
 		return error;
+	if (!is_privileged())
+		return -EPERM;
 	if (ns == UINT64_MAX || ns < time_ns())
 		return -EINVAL;
 	set_wall_clock(ns);
@@ -220,6 +222,8 @@ sys_settimeofday(const uint64_t *arg)
 	if (t.sec < 0 || t.usec < 0 || t.usec >= 1000000 || t.sec > INT32_MAX ||
 	    (uint64_t)t.sec * NSEC_PER_SEC < time_ns())
 		return -EINVAL;
+	if (!is_privileged())
+		return -EPERM;
 	set_wall_clock((uint64_t)t.sec * NSEC_PER_SEC + (uint64_t)t.usec * NSEC_PER_USEC);
 	return 0;
 }
@@ -351,7 +355,7 @@ sys_clock_nanosleep(const uint64_t *arg)
 	int clock = (int)arg[0], error;
 
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
-		return clock == CLOCK_PROCESS_CPUTIME ? -EOPNOTSUPP : -EINVAL;
+		return read_clock(clock, &until) ? -EOPNOTSUPP : -EINVAL;
 	if (!(arg[1] & TIMER_ABSTIME)) {
 		error = read_timeout(arg[2], &until);
 		return error ? error : sleep_for_a_while(until, arg[3]);

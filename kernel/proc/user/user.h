@@ -93,6 +93,21 @@ struct timer {
 	int overrun;		 /* expirations that the signal taken last stands for, but one */
 };
 
+/* Numbers of a user or a group. users.c */
+struct ids {
+	uint32_t real, effective, saved;
+	uint32_t files; /* for what is done to files: as a rule the effective one */
+};
+_Static_assert(sizeof(struct ids) == 4 * sizeof(uint32_t), "as struct process_info has them");
+
+#define GROUPS_MAX 32
+
+struct credentials {
+	struct ids uid, gid;
+	unsigned nr_groups;
+	uint32_t groups[GROUPS_MAX]; /* further ones */
+};
+
 /* What process.h keeps back. */
 struct process_private {
 	struct process process;
@@ -125,6 +140,7 @@ struct process_private {
 	struct abi_rlimit limit[NR_RLIMITS];		  /* (p) */
 	struct process_times times;			  /* (p) of threads that have ended */
 	struct process_times children_times;		  /* (p) of those waited for */
+	struct credentials credentials;			  /* (p) written by its own threads only */
 	uint64_t started_ns;				  /* (c) */
 	struct list_head timers;			  /* (p) of timer_create(), by number */
 	struct list_head cpu_timers;	 /* (p) armed ones that measure processor time */
@@ -327,6 +343,14 @@ void signal_deliver(void);
 void signals_exec(void);
 
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+/* ---- users.c ----------------------------------------------------------------------------- */
+
+/* May the running process, or a thread of the kernel, do what only the superuser may? */
+bool is_privileged(void);
+
+/* May it send signals to that process, and change what it may use? */
+bool may_control_locked(const struct process *process);
 
 /* ---- futex.c, time.c --------------------------------------------------------------------- */
 
