@@ -51,8 +51,8 @@ int space_fork(struct address_space *parent, struct address_space **child) __mus
 /*
  * mmap(). flags: MAP_*. object: NULL with MAP_ANONYMOUS; else it shows offset (a multiple of
  * PAGE_SIZE) on, and max_prot says which rights mprotect() may give later (a file that is open
- * for reading only, mapped shared, never becomes writable: EACCES). *address is the hint and then
- * the result.
+ * for reading only, mapped shared, never becomes writable: EACCES); 0 without an object: all of
+ * them. *address is the hint and then the result.
  */
 int space_map(struct address_space *space, uintptr_t *address, size_t length, unsigned prot,
 	      unsigned flags, struct memory_object *object, uint64_t offset, unsigned max_prot)

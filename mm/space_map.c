@@ -265,10 +265,10 @@ space_map(struct address_space *space, uintptr_t *address, size_t length, unsign
 	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
 	int error;
 
-	if (!object) {
-		request.max_prot = PROT_ALL;
+	if (!object)
 		request.offset = 0;
-	}
+	if (!object && !max_prot)
+		request.max_prot = PROT_ALL;
 	error = check_request(&request);
 	if (error)
 		return error;

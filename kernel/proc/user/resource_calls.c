@@ -16,6 +16,8 @@
 
 #include "user.h"
 
+#define FILES_LIMIT 1048576 /* descriptors: nobody may have more, as in Linux */
+
 /* ---- Limits ------------------------------------------------------------------------------ */
 
 uint64_t
@@ -42,7 +44,8 @@ exchange_limit(int pid, unsigned resource, const struct abi_rlimit *new, struct 
 	if (!process)
 		error = -ESRCH;
 	else if (!may_control_locked(process) ||
-		 (new &&new->max > process->private->limit[resource].max && !is_privileged()))
+		 (new &&new->max > process->private->limit[resource].max && !is_privileged()) ||
+		 (new && resource == RLIMIT_NOFILE && new->max > FILES_LIMIT))
 		error = -EPERM;
 	if (!error && old)
 		*old = process->private->limit[resource];

@@ -371,10 +371,26 @@ send_to_next(int from, int64_t pid, struct sending *sending)
 	return found;
 }
 
+/* The process of a thread, for who gives its number as a process's; or the same number. */
+static int
+process_of_thread(int id)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	const struct user_thread *user = user_thread_find_locked(id);
+	int pid = user ? user->process->pid : id;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return pid;
+}
+
 static int64_t
 kill_processes(int64_t pid, struct sending *sending)
 {
-	int found = 0, last = pid > 0 ? (int)pid - 1 : 0;
+	int found = 0, last;
+
+	if (pid > 0)
+		pid = process_of_thread((int)pid);
+	last = pid > 0 ? (int)pid - 1 : 0;
 
 	list_init(&sending->dropped);
 	while ((last = send_to_next(last + 1, pid, sending)) != 0) {
