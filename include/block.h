@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Disks: kernel/dev/block.c. Who needs blocks (file systems, swap, device nodes) sees a device of
- * numbered sectors; who drives a disk sees a queue of commands: kernel/dev/block_queue.h.
+ * Disks: kernel/dev/disk/block.c. Who needs blocks (file systems, swap, device nodes) sees a device
+ *of numbered sectors; who drives a disk sees a queue of commands: kernel/dev/disk/queue.h.
  *
  *	struct block_device   a disk, or a partition of one
  *	struct block_request  move adjacent sectors from or to a list of pieces of frames
@@ -38,21 +38,20 @@ struct block_statistics {
 	uint64_t nr_sectors[3]; /* moved without error */
 	uint64_t ns[3];		/* from submission to end, added up */
 	unsigned nr_pending;	/* submitted and not ended */
-	uint64_t busy_ns;	/* time with nr_pending > 0 */
-	uint64_t busy_since;	/* time_ns() at which nr_pending left 0 */
-	uint64_t weighted_ns;	/* the integral of nr_pending, up to ... */
-	uint64_t weighted_until;
+	uint64_t busy_ns;	/* time during which there were any */
+	uint64_t weighted_ns;	/* nr_pending added up over time */
+	uint64_t counted_until; /* time_ns() up to which these two are known */
 };
 
 struct block_device {
 	char name[16];		   /* (c) "hda", "vda", of a partition "hda1" */
 	char model[48];		   /* (c) what the disk calls itself, for people */
 	uint64_t number;	   /* (c) of its device node: make_device(major, minor) */
-	uint64_t start;		   /* (c) the sector of the disk that its sector 0 is */
+	uint64_t start;		   /* (c) the sector of its queue that its sector 0 is */
 	uint64_t nr_sectors;	   /* (c) of SECTOR_SIZE */
 	unsigned block_size;	   /* (c) bytes: requests begin and end at multiples of it */
 	bool read_only;		   /* (c) */
-	struct block_queue *queue; /* (c) the disk's */
+	struct block_queue *queue; /* (c) of the disk, or of all disks on one cable */
 	struct block_statistics statistics; /* (q) */
 	struct list_head link;		    /* (c) in the order of registration */
 };
@@ -108,11 +107,11 @@ struct block_request {
 	int error;
 
 	/* The queue's own: */
-	uint64_t first; /* sector of the disk */
+	uint64_t first; /* sector of the queue */
 	uint32_t nr_sectors;
+	bool alone;	       /* (q) shares no command with others any more */
 	uint64_t submitted;    /* time_ns() */
-	struct list_head link; /* (q) waiting: in order of sectors; else in its command */
-	struct list_head age;  /* (q) waiting: in order of submission */
+	struct list_head link; /* (q) waiting, in order of sectors; in its command; or finished */
 };
 
 /*
@@ -122,8 +121,7 @@ struct block_request {
  */
 void block_submit(struct block_request *request);
 
-/* Submit and sleep until it has ended; done and private are not the caller's here. Returns error.
- */
+/* Submit and sleep until it has ended; done and private are set here. Returns error. */
 int block_execute(struct block_request *request) __must_check;
 
 /*
@@ -137,7 +135,7 @@ int block_write(struct block_device *device, uint64_t sector, const void *buffer
 /* Sleep until all writes that have ended are durable: 0 or -EIO. */
 int block_flush(struct block_device *device) __must_check;
 
-/* ---- A disk in memory, for tests: kernel/dev/block_ram.c ------------------------------------ */
+/* ---- A disk in memory, for tests: kernel/dev/disk/ram.c ------------------------------------ */
 
 /* Zeroes; not registered, so it has no name for others. NULL: no memory. */
 struct block_device *block_ram_create(uint64_t nr_sectors, bool read_only);
