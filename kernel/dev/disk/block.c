@@ -71,16 +71,15 @@ add_device(struct block_device *device)
 	spin_unlock_irqrestore(&devices_lock, irq);
 }
 
-/* Sizes are told in the largest unit that leaves them whole enough. */
+/* Small sizes are told in KiB, since a unit should leave some digits of them. */
 static void
-announce(const struct block_device *device)
+announce(const struct block_device *device, const char *how)
 {
 	uint64_t kib = device->nr_sectors / 2;
 	bool small = kib < KiB(10);
 
-	kprintf("%s: %s%s%lu %s%s\n", device->name, device->model, device->model[0] ? ", " : "",
-		(unsigned long)(small ? kib : kib >> 10), small ? "KiB" : "MiB",
-		device->read_only ? ", read only" : "");
+	kprintf("%s: %s, %lu %s%s\n", device->name, how, (unsigned long)(small ? kib : kib >> 10),
+		small ? "KiB" : "MiB", device->read_only ? ", read only" : "");
 }
 
 /* ---- Partitions -------------------------------------------------------------------------------
@@ -104,7 +103,7 @@ add_partition(const struct block_device *disk, unsigned number, const struct mbr
 	device->block_size = disk->block_size;
 	device->read_only = disk->read_only;
 	device->queue = disk->queue;
-	announce(device);
+	announce(device, "a partition");
 	add_device(device);
 }
 
@@ -133,9 +132,12 @@ read_partitions(struct block_device *disk)
 }
 
 void
-block_register(struct block_device *device)
+block_register(struct block_device *device, const char *how)
 {
-	announce(device);
+	char text[80];
+
+	ksnprintf(text, sizeof(text), "%s, %s", device->model, how);
+	announce(device, text);
 	add_device(device);
 	read_partitions(device);
 }

@@ -41,6 +41,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MAX_REPORTS 20 /* lines about errors of one queue */
+
 static uint64_t timeout_ms = 30000; /* (c) */
 TUNABLE(timeout_ms, "block.timeout_ms", 1, 1000000, "milliseconds until a disk command has failed");
 
@@ -220,6 +222,20 @@ block_command_done_locked(struct block_command *command, int error)
 	list_for_each_entry (request, requests, link)
 		request->alone |= again;
 	end_command_locked(command, error, again);
+}
+
+void
+block_command_failed_locked(struct block_command *command, const char *what, unsigned code)
+{
+	static const char *const op_names[] = { "reading", "writing", "flushing" };
+	struct list_head *requests = &command->requests;
+	struct block_request *request = list_first_entry(requests, struct block_request, link);
+
+	if (requests->next == requests->prev && command->queue->nr_reported++ < MAX_REPORTS)
+		kprintf("%s: %s %u sectors at %lu failed: %s %#x\n", request->device->name,
+			op_names[request->op], request->nr_sectors, (unsigned long)request->sector,
+			what, code);
+	block_command_done_locked(command, -EIO);
 }
 
 void

@@ -64,6 +64,7 @@ struct block_queue {
 	bool polled;			   /* (c) there is no interrupt */
 	enum queue_state state;		   /* (q) */
 	bool broken;			   /* (q) the driver asks for a reset */
+	unsigned nr_reported;		   /* (q) errors */
 	struct list_head sweep, next;	   /* (q) requests that wait, by sector */
 	unsigned nr_waiting, nr_running;   /* (q) requests in these two; commands */
 	unsigned nr_wanting;		   /* (q) threads that sleep to submit */
@@ -84,6 +85,9 @@ void block_queue_submit(struct block_queue *queue, struct block_request *request
 
 /* A command has ended: 0 or -EIO. */
 void block_command_done_locked(struct block_command *command, int error);
+
+/* It has failed: the same with -EIO, and a line that says so, unless it will be tried again. */
+void block_command_failed_locked(struct block_command *command, const char *what, unsigned code);
 
 /*
  * The driver found that the disk does not keep to its rules: nothing that runs can be trusted. It
@@ -118,8 +122,11 @@ const struct block_segment *block_next_segment(struct block_cursor *cursor);
 
 /* ---- Registration: block.c, watch.c------------------------------------------------------ */
 
-/* Make a device of a queue known under its name, and read its partitions. May sleep. */
-void block_register(struct block_device *device);
+/*
+ * Make a device of a queue known under its name, with a line that also says how it is driven, and
+ * read its partitions. May sleep.
+ */
+void block_register(struct block_device *device, const char *how);
 
 /* Have a thread call block_queue_watch() from now on, every now and then. */
 void block_watch(struct block_queue *queue);
