@@ -26,7 +26,7 @@
 #define SECTOR_SIZE  (1u << SECTOR_SHIFT)
 
 #define BLOCK_MAX_SECTORS  256 /* of one request */
-#define BLOCK_MAX_SEGMENTS 64
+#define BLOCK_MAX_SEGMENTS 32
 
 struct block_queue;
 
