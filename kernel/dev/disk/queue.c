@@ -182,8 +182,8 @@ start_commands_locked(struct block_queue *queue)
 	struct block_command *command;
 
 	assert_held(&queue->lock);
-	while (queue->state == QUEUE_READY && !queue->broken && have_work_locked(queue) &&
-	       (command = idle_command_locked(queue))) {
+	while (queue->state == QUEUE_READY && !queue->broken &&
+	       (command = idle_command_locked(queue)) && have_work_locked(queue)) {
 		fill_command_locked(command);
 		command->running = true;
 		command->deadline = time_ns() + timeout_ms * NSEC_PER_MSEC;
