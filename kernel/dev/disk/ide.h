@@ -73,5 +73,6 @@ bool ide_uses_dma(const struct ide_channel *channel);
 bool ide_identify(struct ide_channel *channel, unsigned unit, const char *name);
 
 extern const struct block_driver ide_driver;
+extern uint64_t ide_use_dma; /* the tunable; only tests change it later */
 
 #endif

@@ -86,8 +86,8 @@ static const uint8_t move_commands[2][2][2] = {
 
 #define SECTOR_WORDS (SECTOR_SIZE / 2)
 
-static uint64_t use_dma = 1; /* (c) */
-TUNABLE(use_dma, "ide.dma", 0, 1, "1: IDE disks move data by themselves; 0: by the processor");
+uint64_t ide_use_dma = 1;
+TUNABLE(ide_use_dma, "ide.dma", 0, 1, "1: IDE disks move data by themselves; 0: by the processor");
 
 /* ---- Registers ---------------------------------------------------------------------------------
  */
@@ -205,7 +205,7 @@ ide_set_master(struct ide_channel *channel, uint16_t master)
 bool
 ide_uses_dma(const struct ide_channel *channel)
 {
-	return channel->master && use_dma;
+	return channel->master && ide_use_dma;
 }
 
 /* ---- Beginning a command ------------------------------------------------------------------------
