@@ -273,9 +273,10 @@ $(call needs,$(B)/compile.txt,$(firstword $(KCC)) $(KLD))
 # ---- Running it ----------------------------------------------------------------------------
 #   CMDLINE=           the kernel's command line (run, debug, gdb, and in the ISO)
 #   CPUS=4 MEMORY=256  the machine: processors, MiB (run, run-iso, run-uefi, debug, gdb, bochs)
+#   DISK=              files that it has as disks: /dev/vda, or ide:FILE for /dev/hda (run, bochs)
 CPUS ?= 4
 MEMORY ?= 256
-export CPUS MEMORY CMDLINE
+export CPUS MEMORY CMDLINE DISK
 ISO := $(B)/ikos$(REF_SUFFIX).iso
 
 .PHONY: run iso run-iso run-uefi bochs
