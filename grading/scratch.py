@@ -13,7 +13,7 @@ from pathlib import Path
 from .machine import Disk
 
 MARK = b"IKOS scratch disk\n"
-SIZE = 16 << 20
+SIZE = 32 * 16 * 63 * 512  # 15.75 MiB: whole cylinders, which Bochs insists on
 
 
 def make_scratch(image: Path) -> Path:

@@ -53,9 +53,8 @@ enum {
 #define MSIX_ENABLE (1u << 31)
 #define MSIX_MASKED (1u << 0) /* in MSIX_VECTOR_CONTROL */
 
-#define MAX_DEVICES	 64
-#define MAX_BUSES	 256
-#define MAX_CAPABILITIES 48 /* of 4 bytes at least: with more of them the list is a ring */
+#define MAX_DEVICES 64
+#define MAX_BUSES   256
 
 static struct pci_device devices[MAX_DEVICES]; /* (c) after pci_init() */
 static unsigned nr_devices;
@@ -246,21 +245,6 @@ pci_map(const struct pci_device *device, unsigned bar, uint64_t offset, uint64_t
 	    offset > UINT32_MAX || address > physical_end() - offset - size)
 		return NULL;
 	return map_mmio(address + offset, size);
-}
-
-unsigned
-pci_find_capability(const uint8_t config[PCI_CONFIG_SIZE], uint8_t kind, unsigned after)
-{
-	unsigned at = config[after ? after + 1 : PCI_CAPABILITIES] & 0xfc;
-
-	if (!(config[PCI_STATUS] & PCI_STATUS_CAPABILITIES))
-		return 0;
-	for (unsigned n = 0; n < MAX_CAPABILITIES && at >= PCI_CAPABILITIES; n++) {
-		if (config[at] == kind)
-			return at;
-		at = config[at + 1] & 0xfc;
-	}
-	return 0;
 }
 
 bool

@@ -15,7 +15,6 @@
  * LOCKING. devices_lock guards the list. Devices are only ever added, at its end, so who has one
  * may go on from it.
  */
-#include <abi/stat.h>
 #include <errno.h>
 #include <memory_advanced.h>
 #include <panic.h>
