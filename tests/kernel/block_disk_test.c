@@ -18,7 +18,9 @@ static struct block_device *
 disk_of(struct ktest *t)
 {
 	ide_use_dma = t->param != BY_PIO;
-	return scratch_disk(t, t->param == BY_VIRTIO ? "vda" : "hda");
+	if (t->param == BY_VIRTIO)
+		return scratch_disk(t, "vda");
+	return scratch_disk(t, block_find("hda") ? "hda" : "hdd");
 }
 
 static void
@@ -51,13 +53,15 @@ static void
 work(void *arg)
 {
 	struct worker *worker = arg;
+	size_t unit = worker->disk->block_size / SECTOR_SIZE;
 	struct prng prng = { worker->seed };
 	uint8_t *out = kmalloc(AREA * SECTOR_SIZE, GFP_KERNEL);
 	uint8_t *in = kmalloc(AREA * SECTOR_SIZE + PAGE_SIZE, GFP_KERNEL);
 
 	worker->error = out && in ? 0 : -ENOMEM;
 	for (unsigned round = 0; round < ROUNDS && !worker->error; round++) {
-		size_t at = prng_below(&prng, AREA), nr = 1 + prng_below(&prng, AREA - at);
+		size_t at = prng_below(&prng, AREA / unit) * unit;
+		size_t nr = (1 + prng_below(&prng, (AREA - at) / unit)) * unit;
 		uint64_t sector = worker->first + at;
 		uint8_t *to = in + prng_below(&prng, 2) * prng_below(&prng, PAGE_SIZE);
 

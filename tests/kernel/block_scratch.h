@@ -19,12 +19,12 @@ static inline struct block_device *
 scratch_disk(struct ktest *t, const char *name)
 {
 	struct block_device *disk = block_find(name);
-	char sector[SECTOR_SIZE];
+	char block[PAGE_SIZE];
 
 	if (!disk)
 		ktest_skip(t, "there is no such disk");
-	if (block_read(disk, 0, sector, 1) != 0 ||
-	    memcmp(sector, SCRATCH_MARK, strlen(SCRATCH_MARK)) != 0)
+	if (block_read(disk, 0, block, disk->block_size / SECTOR_SIZE) != 0 ||
+	    memcmp(block, SCRATCH_MARK, strlen(SCRATCH_MARK)) != 0)
 		ktest_skip(t, "the disk is not made for tests");
 	return disk;
 }
