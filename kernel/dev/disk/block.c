@@ -15,6 +15,7 @@
  * LOCKING. devices_lock guards the list. Devices are only ever added, at its end, so who has one
  * may go on from it.
  */
+#include <checker.h>
 #include <errno.h>
 #include <memory_advanced.h>
 #include <panic.h>
@@ -80,6 +81,19 @@ announce(const struct block_device *device, const char *how)
 	kprintf("%s: %s, %lu %s%s\n", device->name, how, (unsigned long)(small ? kib : kib >> 10),
 		small ? "KiB" : "MiB", device->read_only ? ", read only" : "");
 }
+
+/* Of partitions of one disk the same queue, again. */
+static unsigned
+check_all(void)
+{
+	struct block_device *device = NULL;
+	unsigned errors = 0;
+
+	while ((device = block_next(device)))
+		errors += block_queue_check(device->queue);
+	return errors;
+}
+MM_CHECKER(disks, check_all);
 
 /* ---- Partitions -------------------------------------------------------------------------------
  */
