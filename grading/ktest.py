@@ -223,6 +223,9 @@ class Runner:
         if result is None:
             tally.failed += 1
             return [f"{case.name}: was not reached, or did not end"]
+        if result.skip is not None and case.disks:
+            tally.failed += 1
+            return [f"{case.name}: skipped, but it had its disks: {result.skip}"]
         if result.skip is not None:
             tally.skipped += 1
             # Too few CPUs is planned, anything else is worth saying.

@@ -6,7 +6,7 @@
  * It wakes up ten times a second while there are disks, however little they do: that costs nothing
  * that can be measured, and no command has to set a timer.
  */
-#include <panic.h>
+#include <printk.h>
 #include <time.h>
 
 #include "queue.h"
@@ -57,5 +57,5 @@ block_watch(struct block_queue *queue)
 	queue->watched = watched;
 	__atomic_store_n(&watched, queue, __ATOMIC_RELEASE);
 	if (first && !thread_create("disks", watch_main, NULL, CPU_ANY))
-		panic("disks: no memory for a thread");
+		kprintf("disks: no memory for the thread that sees when they do not answer\n");
 }
