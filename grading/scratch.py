@@ -16,9 +16,10 @@ MARK = b"IKOS scratch disk\n"
 SIZE = 32 * 16 * 63 * 512  # 15.75 MiB: whole cylinders, which Bochs insists on
 
 
-def make_scratch(image: Path) -> Path:
+def make_scratch(image: Path, size: int = SIZE) -> Path:
+    """Of which the host keeps only what is written."""
     with image.open("wb") as file:
-        file.truncate(SIZE)
+        file.truncate(size)
         file.write(MARK)
     return image
 

@@ -210,6 +210,13 @@ def test_memory_above_4_gib(kernel: Path, tmp_path: Path, way: str) -> None:
     run_suite(kernel, make_scratch(tmp_path / "disk.img"), number, kind, "5G")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_more_than_28_bits(kernel: Path, tmp_path: Path, way: str) -> None:
+    """The suite works at the end of the disk, too; IDE has other commands for that."""
+    number, kind = list(WAYS).index(way), WAYS[way][1]
+    run_suite(kernel, make_scratch(tmp_path / "disk.img", 200 << 30), number, kind)
+
+
 def run_suite(kernel: Path, image: Path, way: int, kind: str, memory: str = "128M") -> None:
     cases = [f"disk.{case}/{way}" for case in ("threads", "scattered", "reset")]
     command = [
