@@ -80,7 +80,7 @@ static void
 make_slow_disk(unsigned depth)
 {
 	memset(&slow, 0, sizeof(slow));
-	block_queue_init(&slow.queue, "slow", &slow_driver, &slow, depth, BLOCK_MAX_SEGMENTS);
+	block_queue_init(&slow.queue, "slow", &slow_driver, &slow, depth, BLOCK_MAX_SECTORS);
 	slow.device = (struct block_device){ .name = "slow",
 					     .nr_sectors = 1 << 20,
 					     .block_size = SECTOR_SIZE,

@@ -443,7 +443,8 @@ command_is_sound(struct block_command *command)
 	struct block_request *request;
 
 	list_for_each_entry (request, &command->requests, link) {
-		if (request->first != at || request->op != command->op)
+		if (request->first != at || request->op != command->op ||
+		    (request->alone && request->nr_segments != command->nr_segments))
 			return false;
 		at += request->nr_sectors;
 		nr_segments += request->nr_segments;
