@@ -56,7 +56,7 @@ struct block_device {
 	struct list_head link;		    /* (c) in the order of registration */
 };
 
-/* ---- Devices -------------------------------------------------------------------------------- */
+/* ---- Devices ----------------------------------------------------------------------------- */
 
 /* The device of that name or number, or NULL. Devices stay for ever. */
 struct block_device *block_find(const char *name);
@@ -68,7 +68,7 @@ struct block_device *block_next(struct block_device *device);
 /* A copy of its statistics, with the time that is running added. */
 void block_get_statistics(struct block_device *device, struct block_statistics *statistics);
 
-/* ---- Requests ------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
 enum block_op {
 	BLOCK_READ,
@@ -135,7 +135,7 @@ int block_write(struct block_device *device, uint64_t sector, const void *buffer
 /* Sleep until all writes that have ended are durable: 0 or -EIO. */
 int block_flush(struct block_device *device) __must_check;
 
-/* ---- A disk in memory, for tests: kernel/dev/disk/ram.c ------------------------------------ */
+/* ---- A disk in memory, for tests: kernel/dev/disk/ram.c ---------------------------------- */
 
 /* Zeroes; not registered, so it has no name for others. NULL: no memory. */
 struct block_device *block_ram_create(uint64_t nr_sectors, bool read_only);

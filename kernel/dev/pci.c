@@ -60,8 +60,7 @@ static struct pci_device devices[MAX_DEVICES]; /* (c) after pci_init() */
 static unsigned nr_devices;
 static spinlock_t pci_lock = SPINLOCK_INIT("pci", RANK_DEVICE);
 
-/* ---- Configuration space -----------------------------------------------------------------------
- */
+/* ---- Configuration space ----------------------------------------------------------------- */
 
 static uint32_t
 address_of(const struct pci_device *device, unsigned offset)
@@ -127,8 +126,7 @@ pci_copy_config(const struct pci_device *device, uint8_t config[PCI_CONFIG_SIZE]
 	}
 }
 
-/* ---- Finding devices ----------------------------------------------------------------------------
- */
+/* ---- Finding devices --------------------------------------------------------------------- */
 
 struct scan {
 	uint8_t todo[MAX_BUSES]; /* numbers of buses that have been found */
@@ -210,8 +208,7 @@ pci_next(struct pci_device *device)
 	return device < devices + nr_devices ? device : NULL;
 }
 
-/* ---- Registers and interrupts ------------------------------------------------------------------
- */
+/* ---- Registers and interrupts ------------------------------------------------------------ */
 
 bool
 pci_bar(const struct pci_device *device, unsigned bar, uint64_t *address, bool *io)

@@ -36,8 +36,7 @@ enum {
 
 #define PCI_BARS 6
 
-/* The device after the given one, or the first for NULL; NULL behind the last. After START_BUSES.
- */
+/* The device after the given one, or the first for NULL; NULL behind the last. */
 struct pci_device *pci_next(struct pci_device *device);
 
 /* Read and write the configuration space at an aligned offset. */

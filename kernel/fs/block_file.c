@@ -44,8 +44,7 @@ block_open(struct file *file)
 	return 0;
 }
 
-/* ---- Moving bytes ------------------------------------------------------------------------------
- */
+/* ---- Moving bytes ------------------------------------------------------------------------ */
 
 /* The blocks around bytes [offset, offset + bytes) of the disk, as far as the buffer holds them. */
 struct piece {
@@ -139,8 +138,7 @@ block_file_write(struct file *file, struct transfer *from, uint64_t *offset)
 	return moved;
 }
 
-/* ---- What else programs ask --------------------------------------------------------------------
- */
+/* ---- What else programs ask -------------------------------------------------------------- */
 
 int
 block_file_sync(struct file *file)

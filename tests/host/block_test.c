@@ -15,8 +15,7 @@
 #include "../../kernel/dev/disk/virtio.h"
 #include "machine.h"
 
-/* ---- The queue ----------------------------------------------------------------------------------
- */
+/* ---- The queue --------------------------------------------------------------------------- */
 
 #define DISK_SECTORS 600
 #define NR_WISHES    160
@@ -234,8 +233,7 @@ queue_damage(void)
 		    block_queue_check(&disk.queue), "queue any");
 }
 
-/* ---- The bus master's tables --------------------------------------------------------------------
- */
+/* ---- The bus master's tables ------------------------------------------------------------- */
 
 /* A command of one request with the given segments. */
 static void
@@ -321,8 +319,7 @@ prds(void)
 	CHECK_EQ(ide_make_prds(&command, table), 0);
 }
 
-/* ---- What drives say of themselves --------------------------------------------------------------
- */
+/* ---- What drives say of themselves ------------------------------------------------------- */
 
 static void
 sample_identity(uint16_t words[IDE_IDENTIFY_WORDS])
@@ -413,8 +410,7 @@ partitions(void)
 	CHECK_EQ(partition[2].nr_sectors, 0);
 }
 
-/* ---- Virtio -------------------------------------------------------------------------------------
- */
+/* ---- Virtio ------------------------------------------------------------------------------ */
 
 static unsigned
 add_capability(uint8_t *config, unsigned at, uint8_t kind, uint8_t bar, uint32_t offset,

@@ -72,8 +72,7 @@ submit_page(struct block_request *request, struct block_segment *segment,
 	block_submit(request);
 }
 
-/* ---- The queue ----------------------------------------------------------------------------------
- */
+/* ---- The queue --------------------------------------------------------------------------- */
 
 /* Alone, from submission to done(); and 32 that adjoin, of which 31 wait and become one command. */
 static void
@@ -116,8 +115,7 @@ BENCH_SUITE(block, "what a request costs in the queue of a disk that does nothin
 	__free_pages(segment.page, 0);
 }
 
-/* ---- Drivers ------------------------------------------------------------------------------------
- */
+/* ---- Drivers ----------------------------------------------------------------------------- */
 
 /*
  * A read of 4 KiB: what submitting takes, and what the interrupt takes that ends it. Interrupts

@@ -34,8 +34,7 @@ fill(uint8_t *bytes, uint64_t sector, size_t nr, uint64_t seed)
 	}
 }
 
-/* ---- Several threads, each in its part of the disk ----------------------------------------------
- */
+/* ---- Several threads, each in its part of the disk --------------------------------------- */
 
 #define NR_THREADS 4
 #define AREA	   400 /* sectors */
@@ -98,8 +97,7 @@ KTEST(disk, threads, .budget_ms = 20000, .nr_params = NR_WAYS, .needs_disks = tr
 	expect_eq(t, block_flush(disk), 0);
 }
 
-/* ---- Many requests at a time --------------------------------------------------------------------
- */
+/* ---- Many requests at a time ------------------------------------------------------------- */
 
 #define NR_REQUESTS 24
 #define NR_PIECES   5 /* segments of a request, of different sizes, in frames that do not follow */

@@ -13,8 +13,7 @@
 
 #include "../../kernel/dev/disk/queue.h"
 
-/* ---- A disk that waits --------------------------------------------------------------------------
- */
+/* ---- A disk that waits ------------------------------------------------------------------- */
 
 #define MAX_LOG 256
 
@@ -107,8 +106,7 @@ end_all(void)
 		end_one();
 }
 
-/* ---- Requests -----------------------------------------------------------------------------------
- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
 struct wish {
 	struct block_request request;
@@ -176,8 +174,7 @@ expect_told(struct ktest *t, unsigned i, uint64_t first, unsigned nr_sectors)
 			   (unsigned long)slow.log[i].first, slow.nr_told);
 }
 
-/* ---- Merging and order --------------------------------------------------------------------------
- */
+/* ---- Merging and order ------------------------------------------------------------------- */
 
 KTEST(block, merges_what_adjoins)
 {
@@ -303,8 +300,7 @@ KTEST(block, depth)
 	drop_frame();
 }
 
-/* ---- Room ---------------------------------------------------------------------------------------
- */
+/* ---- Room -------------------------------------------------------------------------------- */
 
 #define NR_PATIENT 3
 #define NR_EACH	   200
@@ -347,8 +343,7 @@ KTEST(block, room, .budget_ms = 5000)
 	drop_frame();
 }
 
-/* ---- Errors -------------------------------------------------------------------------------------
- */
+/* ---- Errors ------------------------------------------------------------------------------ */
 
 /* Four requests in one command; the sector that cannot be read is in the third. */
 KTEST(block, an_error_is_of_one_request)
@@ -461,8 +456,7 @@ KTEST(block, against_the_rules)
 	drop_frame();
 }
 
-/* ---- What is refused ----------------------------------------------------------------------------
- */
+/* ---- What is refused --------------------------------------------------------------------- */
 
 static int
 try_request(struct block_device *device, enum block_op op, uint64_t sector, unsigned offset,

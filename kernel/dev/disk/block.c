@@ -29,8 +29,7 @@
 static struct list_head devices = LIST_INIT(devices); /* (d) devices_lock */
 static spinlock_t devices_lock = SPINLOCK_INIT("disks", RANK_MODULE);
 
-/* ---- The list ----------------------------------------------------------------------------------
- */
+/* ---- The list ---------------------------------------------------------------------------- */
 
 struct block_device *
 block_next(struct block_device *device)
@@ -95,8 +94,7 @@ check_all(void)
 }
 MM_CHECKER(disks, check_all);
 
-/* ---- Partitions -------------------------------------------------------------------------------
- */
+/* ---- Partitions -------------------------------------------------------------------------- */
 
 static void
 add_partition(const struct block_device *disk, unsigned number, const struct mbr_partition *where)
@@ -155,8 +153,7 @@ block_register(struct block_device *device, const char *how)
 	read_partitions(device);
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------
- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
 /* Sectors of all segments; 0: there is something wrong with them. */
 static uint32_t
@@ -222,8 +219,7 @@ block_submit(struct block_request *request)
 	arch_irq_restore(irq);
 }
 
-/* ---- Statistics --------------------------------------------------------------------------------
- */
+/* ---- Statistics -------------------------------------------------------------------------- */
 
 /* Bring the sums over time up to now. */
 static void

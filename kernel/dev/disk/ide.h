@@ -5,8 +5,7 @@
 
 #include "queue.h"
 
-/* ---- What a drive says of itself: ide_identify.c -----------------------------------------------
- */
+/* ---- What a drive says of itself: ide_identify.c ----------------------------------------- */
 
 #define IDE_IDENTIFY_WORDS 256
 
@@ -22,8 +21,7 @@ struct ide_identity {
 const char *ide_parse_identify(const uint16_t words[IDE_IDENTIFY_WORDS],
 			       struct ide_identity *identity);
 
-/* ---- Lists of memory for the bus master: ide_prd.c ---------------------------------------------
- */
+/* ---- Lists of memory for the bus master: ide_prd.c --------------------------------------- */
 
 /* Physical region descriptor: contiguous bytes, none beyond the next multiple of 64 KiB. */
 struct ide_prd {
@@ -40,8 +38,7 @@ struct ide_prd {
 /* Returns how many were made; 0: some of the memory is out of the bus master's reach. */
 unsigned ide_make_prds(struct block_command *command, struct ide_prd prds[IDE_MAX_PRDS]);
 
-/* ---- A cable with up to two drives: ide_channel.c ----------------------------------------------
- */
+/* ---- A cable with up to two drives: ide_channel.c ---------------------------------------- */
 
 #define IDE_UNITS	 2
 #define IDE_UNIT_SECTORS (1ull << 48) /* of the queue, for each drive */

@@ -89,8 +89,7 @@ static const uint8_t move_commands[2][2][2] = {
 uint64_t ide_use_dma = 1;
 TUNABLE(ide_use_dma, "ide.dma", 0, 1, "1: IDE disks move data by themselves; 0: by the processor");
 
-/* ---- Registers ---------------------------------------------------------------------------------
- */
+/* ---- Registers --------------------------------------------------------------------------- */
 
 static void
 write_reg(struct ide_channel *channel, unsigned reg, uint64_t value)
@@ -134,8 +133,7 @@ select_unit(struct ide_channel *channel, unsigned unit, unsigned high_bits)
 	return wait_status(channel, STATUS_BUSY | STATUS_DATA, 0, READY_NS);
 }
 
-/* ---- Who is there ------------------------------------------------------------------------------
- */
+/* ---- Who is there ------------------------------------------------------------------------ */
 
 /* Has the selected drive another kind of command set? It says so instead of answering. */
 static bool
@@ -208,8 +206,7 @@ ide_uses_dma(const struct ide_channel *channel)
 	return channel->master && ide_use_dma;
 }
 
-/* ---- Beginning a command ------------------------------------------------------------------------
- */
+/* ---- Beginning a command ----------------------------------------------------------------- */
 
 static void
 write_address(struct ide_channel *channel, uint64_t sector, uint32_t count)
@@ -327,8 +324,7 @@ ide_start_locked(struct block_command *command)
 		start_move(channel, unit, command->first % IDE_UNIT_SECTORS);
 }
 
-/* ---- Its end
- * ------------------------------------------------------------------------------------- */
+/* ---- Its end ----------------------------------------------------------------------------- */
 
 static void
 end_locked(struct ide_channel *channel, uint8_t status)

@@ -68,8 +68,7 @@ block_queue_init(struct block_queue *queue, const char *name, const struct block
 	}
 }
 
-/* ---- Requests ---------------------------------------------------------------------------------
- */
+/* ---- Requests ---------------------------------------------------------------------------- */
 
 /* Put a request among those that wait. From the end: most rise. Of equals, the older first. */
 static void
@@ -100,8 +99,7 @@ finish_locked(struct block_queue *queue, struct block_request *request, int erro
 	list_add_tail(&request->link, &queue->finished);
 }
 
-/* ---- Commands ---------------------------------------------------------------------------------
- */
+/* ---- Commands ---------------------------------------------------------------------------- */
 
 /* Does a request go on where the command ends, and is there room for it? */
 static bool
@@ -245,8 +243,7 @@ block_queue_broken_locked(struct block_queue *queue)
 	queue->broken = true;
 }
 
-/* ---- In and out -------------------------------------------------------------------------------
- */
+/* ---- In and out -------------------------------------------------------------------------- */
 
 static void
 fail_waiting_locked(struct block_queue *queue)
@@ -319,8 +316,7 @@ block_queue_interrupt(struct block_queue *queue)
 	unlock_queue(queue, irq);
 }
 
-/* ---- Commands that do not end ------------------------------------------------------------------
- */
+/* ---- Commands that do not end ------------------------------------------------------------ */
 
 /* The first command that has had its time, or NULL. */
 static struct block_command *
@@ -389,8 +385,7 @@ block_queue_watch(struct block_queue *queue)
 	return running || hopeless;
 }
 
-/* ---- What a command moves ----------------------------------------------------------------------
- */
+/* ---- What a command moves ---------------------------------------------------------------- */
 
 void
 block_cursor_init(struct block_cursor *cursor, struct block_command *command)
@@ -414,8 +409,7 @@ block_next_segment(struct block_cursor *cursor)
 	return &cursor->request->link == end ? NULL : &cursor->request->segments[cursor->segment++];
 }
 
-/* ---- Looking at it -----------------------------------------------------------------------------
- */
+/* ---- Looking at it ----------------------------------------------------------------------- */
 
 /* Entries of a list; SIZE_MAX if they are not in order. */
 static size_t

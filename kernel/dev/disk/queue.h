@@ -107,7 +107,7 @@ bool block_queue_watch(struct block_queue *queue);
 /* Recompute and compare. Returns the number of contradictions. */
 unsigned block_queue_check(struct block_queue *queue) __must_check;
 
-/* ---- What a command moves -------------------------------------------------------------------- */
+/* ---- What a command moves ---------------------------------------------------------------- */
 
 struct block_cursor {
 	struct block_command *command;

@@ -6,8 +6,7 @@
 #include "../pci.h"
 #include "queue.h"
 
-/* ---- Where the registers are: virtio_capabilities.c --------------------------------------------
- */
+/* ---- Where the registers are: virtio_capabilities.c -------------------------------------- */
 
 /* Bytes of a memory register of the device. */
 struct virtio_place {
@@ -27,8 +26,7 @@ struct virtio_places {
 const char *virtio_parse_capabilities(const uint8_t config[PCI_CONFIG_SIZE],
 				      struct virtio_places *places);
 
-/* ---- The queue that driver and device share: virtio_ring.c -------------------------------------
- */
+/* ---- The queue that driver and device share: virtio_ring.c ------------------------------- */
 
 struct virtio_descriptor {
 	uint64_t address;

@@ -117,8 +117,7 @@ struct virtio_disk {
 static struct virtio_disk *disks[MAX_DISKS]; /* (c) */
 static unsigned nr_disks;
 
-/* ---- Registers ---------------------------------------------------------------------------------
- */
+/* ---- Registers --------------------------------------------------------------------------- */
 
 static volatile uint32_t *
 word_at(volatile uint8_t *registers, unsigned offset)
@@ -169,10 +168,9 @@ status_of(struct virtio_disk *disk)
 	return disk->common + COMMON_STATUS;
 }
 
-/* ---- Commands ----------------------------------------------------------------------------------
- */
+/* ---- Commands ---------------------------------------------------------------------------- */
 
-/* The next descriptor of a chain under construction. next: its number, where it will stand. */
+/* Add a descriptor to a chain that begins at descriptor number base of its table. */
 static void
 add_piece(volatile struct virtio_descriptor *chain, unsigned *nr, unsigned base, const void *at,
 	  size_t size, bool device_writes)
@@ -187,8 +185,7 @@ add_piece(volatile struct virtio_descriptor *chain, unsigned *nr, unsigned base,
 	(*nr)++;
 }
 
-/* Write a command's chain, which begins at descriptor number base of its table. Returns its size.
- */
+/* Write a command's chain, from descriptor number base of its table on. Returns its size. */
 static unsigned
 make_chain(struct block_command *command, struct virtio_slot *slot,
 	   volatile struct virtio_descriptor *chain, unsigned base)
@@ -266,8 +263,7 @@ virtio_interrupt(void *arg)
 	block_queue_interrupt(&disk->queue);
 }
 
-/* ---- Beginning ---------------------------------------------------------------------------------
- */
+/* ---- Beginning --------------------------------------------------------------------------- */
 
 /* Have the device forget everything. Returns whether it did. */
 static bool
@@ -335,8 +331,7 @@ static const struct block_driver virtio_driver = { .start_locked = virtio_start_
 						   .poll_locked = virtio_poll_locked,
 						   .reset = virtio_reset };
 
-/* ---- Finding disks -----------------------------------------------------------------------------
- */
+/* ---- Finding disks ----------------------------------------------------------------------- */
 
 /* The largest power of two that is not larger. */
 static unsigned
@@ -349,8 +344,7 @@ round_down(unsigned n)
 	return power;
 }
 
-/* How many commands at a time, and how much of the ring each gets. Returns NULL, or what is wrong.
- */
+/* How many commands at a time, and each one's share of the ring. Returns NULL, or what is wrong. */
 static const char *
 set_limits(struct virtio_disk *disk, unsigned size, unsigned *depth, unsigned *max_segments)
 {
