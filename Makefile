@@ -94,6 +94,8 @@ MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c page_cache
 FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
 	include/page_cache.h include/page_table.h include/page_tree.h include/user_page.h \
 	mm/space_internal.h include/process.h include/syscall.h include/uaccess.h \
+	include/block.h kernel/dev/pci% kernel/dev/disk/% tests/kernel/block_% \
+	tests/host/block_% tests/host/fuzz/fuzz_disk.c tests/tools/test_disks.py \
 	kernel/fs/% kernel/proc/user/% kernel/x86_64/include/arch/user.h \
 	kernel/x86_64/user/% tests/kernel/fs_% tests/kernel/process_% tests/kernel/space_% \
 	tests/host/space_% tests/host/fuzz/fuzz_space.c tests/host/fuzz/fuzz_elf.c \
@@ -271,9 +273,10 @@ $(call needs,$(B)/compile.txt,$(firstword $(KCC)) $(KLD))
 # ---- Running it ----------------------------------------------------------------------------
 #   CMDLINE=           the kernel's command line (run, debug, gdb, and in the ISO)
 #   CPUS=4 MEMORY=256  the machine: processors, MiB (run, run-iso, run-uefi, debug, gdb, bochs)
+#   DISK=              files that it has as disks: /dev/vda, or ide:FILE for /dev/hda (run, bochs)
 CPUS ?= 4
 MEMORY ?= 256
-export CPUS MEMORY CMDLINE
+export CPUS MEMORY CMDLINE DISK
 ISO := $(B)/ikos$(REF_SUFFIX).iso
 
 .PHONY: run iso run-iso run-uefi bochs

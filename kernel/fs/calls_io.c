@@ -359,7 +359,7 @@ sys_lseek(const uint64_t *arg)
 	return position;
 }
 
-/* All is where it stays. */
+/* All is where it stays, but for what is written to a disk. */
 static int64_t
 sys_fsync(const uint64_t *arg)
 {
@@ -370,6 +370,8 @@ sys_fsync(const uint64_t *arg)
 		return -EBADF;
 	if (file->flags & O_PATH)
 		result = -EBADF;
+	else if (file->ops == &block_ops)
+		result = block_file_sync(file);
 	else if (!S_ISREG(file->inode->mode) && !S_ISDIR(file->inode->mode))
 		result = -EINVAL;
 	file_put(file);

@@ -381,6 +381,10 @@ const struct file_ops *device_find(uint32_t mode, uint64_t device);
 void devices_init(void);
 void random_bytes(void *to, size_t size);
 
+/* block_file.c: disks. block_file_sync(): of an open one; 0 or -EIO. */
+extern const struct file_ops block_ops;
+int block_file_sync(struct file *file);
+
 /* pipe.c */
 void pipe_destroy(struct pipe *pipe);
 int pipe_make(unsigned flags, struct file *end[2]) __must_check;
