@@ -344,7 +344,7 @@ sys_copy_file_range(const uint64_t *arg)
 SYSCALL(40, sendfile, 4, sys_sendfile);
 SYSCALL(326, copy_file_range, 6, sys_copy_file_range);
 
-/* ---- Positions, and the disk that there is none of ----------------------------------------- */
+/* ---- Positions ----------------------------------------------------------------------------- */
 
 static int64_t
 sys_lseek(const uint64_t *arg)
@@ -357,38 +357,6 @@ sys_lseek(const uint64_t *arg)
 	position = file_seek(file, (int64_t)arg[1], (int)arg[2]);
 	file_put(file);
 	return position;
-}
-
-/* All is where it stays, but for what is written to a disk. */
-static int64_t
-sys_fsync(const uint64_t *arg)
-{
-	struct file *file = fd_current((int)arg[0]);
-	int64_t result = 0;
-
-	if (!file)
-		return -EBADF;
-	if (file->flags & O_PATH)
-		result = -EBADF;
-	else if (file->ops == &block_ops)
-		result = block_file_sync(file);
-	else if (!S_ISREG(file->inode->mode) && !S_ISDIR(file->inode->mode))
-		result = -EINVAL;
-	file_put(file);
-	return result;
-}
-
-static int64_t
-sys_sync(const uint64_t *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-static int64_t
-sys_syncfs(const uint64_t *arg)
-{
-	return fd_get_flags(files_current(), (int)arg[0]) < 0 ? -EBADF : 0;
 }
 
 static int64_t
@@ -405,8 +373,4 @@ sys_fadvise64(const uint64_t *arg)
 }
 
 SYSCALL(8, lseek, 3, sys_lseek);
-SYSCALL(74, fsync, 1, sys_fsync);
-SYSCALL(75, fdatasync, 1, sys_fsync);
-SYSCALL(162, sync, 0, sys_sync);
-SYSCALL(306, syncfs, 1, sys_syncfs);
 SYSCALL(221, fadvise64, 4, sys_fadvise64);

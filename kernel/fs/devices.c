@@ -182,7 +182,6 @@ const struct file_ops device_ops = { .name = "device", .open = device_open };
 
 /* ---- /dev ---------------------------------------------------------------------------------- */
 
-/* Make a name in a directory, at the start of the kernel, unless the archive brought it. */
 struct dentry *
 make_at_start(struct dentry *directory, const char *name, struct inode *inode)
 {
