@@ -128,7 +128,7 @@ static int64_t
 sys_sync(const uint64_t *arg)
 {
 	(void)arg;
-	(void)page_caches_write_back(0);
+	(void)mount_write_back(0);
 	(void)mount_sync_all();
 	return 0;
 }
@@ -144,7 +144,7 @@ sys_syncfs(const uint64_t *arg)
 	if (file->flags & O_PATH)
 		error = -EBADF;
 	if (!error && file->inode->mount) {
-		error = page_caches_write_back(0);
+		error = mount_write_back(0);
 		later = file->inode->mount->ops->sync(file->inode->mount);
 		error = error ? error : later;
 	}

@@ -200,6 +200,11 @@ get_stored(struct page_cache *cache, uint64_t offset, size_t bytes, struct page 
 	if (error)
 		return error;
 	error = cache->store->reserve(cache, offset, offset + bytes);
+	if (error == -ENOSPC) {
+		/* A file that was removed keeps its blocks until its pages are clean. */
+		mount_write_back(0);
+		error = cache->store->reserve(cache, offset, offset + bytes);
+	}
 	if (error)
 		page_put(*page);
 	return error;

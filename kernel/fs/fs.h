@@ -205,6 +205,9 @@ struct mount {
 	void *private;		     /* (c) of the type */
 };
 
+/* Write pages of files that have been dirty for so many rounds; never with names_lock. */
+int mount_write_back(uint64_t rounds);
+
 extern struct mutex mounts_lock; /* outside of all others: mounts come and go */
 extern struct list_head mounts;	 /* mounts_lock and (n), in the order in which they came */
 extern const struct fs_type *const fs_types[]; /* up to NULL */

@@ -14,7 +14,9 @@
  * name cache and the mount itself. Then it cannot be unmounted.
  *
  * LOCKING. mounts_lock around mounting, unmounting and writing everything; inside it names_lock,
- * which alone is enough to look at the list.
+ * which alone is enough to look at the list. Who writes pages back for everybody holds references
+ * to inodes meanwhile; write_back_lock, inside mounts_lock, keeps unmounting from taking that for
+ *use.
  */
 #include <block.h>
 #include <cmdline.h>
@@ -28,6 +30,7 @@
 
 struct mutex mounts_lock = MUTEX_INIT(mounts_lock);
 struct list_head mounts = LIST_INIT(mounts);
+static struct mutex write_back_lock = MUTEX_INIT(write_back_lock);
 
 const struct fs_type *const fs_types[] = { &ext2_type, NULL };
 
@@ -190,11 +193,13 @@ mount_remove(struct fs_context *fs, const char *path)
 	if (!mount || mount->root != found) {
 		error = -EINVAL;
 	} else {
+		mutex_lock(&write_back_lock);
 		(void)page_caches_write_back(0);
 		(void)mount->ops->sync(mount);
 		mutex_lock(&names_lock);
 		error = uncover_locked(mount, found);
 		mutex_unlock(&names_lock);
+		mutex_unlock(&write_back_lock);
 	}
 	mutex_unlock(&mounts_lock);
 	dentry_put(found);
@@ -209,6 +214,17 @@ mount_remove(struct fs_context *fs, const char *path)
 }
 
 /* ---- All of them --------------------------------------------------------------------------- */
+
+int
+mount_write_back(uint64_t rounds)
+{
+	int error;
+
+	mutex_lock(&write_back_lock);
+	error = page_caches_write_back(rounds);
+	mutex_unlock(&write_back_lock);
+	return error;
+}
 
 int
 mount_sync_all(void)

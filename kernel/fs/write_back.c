@@ -63,7 +63,7 @@ write_back(void *arg)
 	for (;;) {
 		bool wanted = wait_for_round();
 
-		(void)page_caches_write_back(wanted ? 0 : rounds);
+		(void)mount_write_back(wanted ? 0 : rounds);
 		if (!wanted && ++since <= rounds)
 			continue;
 		(void)mount_sync_all();

@@ -232,7 +232,7 @@ read_super(struct ext2_fs *fs)
 	if (error)
 		return error;
 	if (fs->super.magic != EXT2_MAGIC)
-		return refuse(fs, "no ext2 file system");
+		return -EINVAL; /* it is something else: no news */
 	if (fs->super.revision > 1)
 		return refuse(fs, "unknown revision");
 	error = check_features(fs);

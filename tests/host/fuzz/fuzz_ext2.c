@@ -79,6 +79,12 @@ pipe_destroy(struct pipe *pipe)
 	(void)pipe;
 }
 
+int
+mount_write_back(uint64_t rounds)
+{
+	return page_caches_write_back(rounds);
+}
+
 bool
 inode_is_proc(const struct inode *inode)
 {
