@@ -31,7 +31,6 @@
 #define EXT2_STATE_CLEAN  1
 #define EXT2_STATE_ERRORS 2
 
-#define EXT2_COMPAT_JOURNAL 0x4
 #define EXT2_INCOMPAT_TYPES 0x2 /* names in directories tell the kind of what they lead to */
 #define EXT2_RO_SPARSE	    0x1 /* only some groups have copies of the superblock */
 #define EXT2_RO_LARGE	    0x2 /* there are files of 2 GiB and more */
