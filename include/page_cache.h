@@ -156,6 +156,9 @@ int page_cache_sync(struct memory_object *object, uint64_t first, uint64_t end);
  */
 int page_caches_write_back(uint64_t rounds);
 
+/* Nobody needs its pages soon: those go that are clean and in no page table. */
+void page_cache_drop_clean(struct page_cache *cache);
+
 /* Set by the kernel's thread for write-back: called, with no lock held, when there is much to do.
  */
 extern void (*write_back_wanted)(void);

@@ -370,6 +370,22 @@ drop_some_locked(struct page_cache *cache, uint64_t *index, bool *more)
 	return freed;
 }
 
+void
+page_cache_drop_clean(struct page_cache *cache)
+{
+	for (unsigned around = 0; around < 2; around++) {
+		uint64_t index = 0;
+		bool more = true;
+
+		while (more) {
+			irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+
+			(void)drop_some_locked(cache, &index, &more);
+			spin_unlock_irqrestore(&cache->object.lock, irq);
+		}
+	}
+}
+
 /* Twice around at most: the first time pages only lose the mark that they were used. */
 static size_t
 reclaim_clean(size_t nr_frames, gfp_t gfp)

@@ -90,6 +90,9 @@ struct abi_flock {
 #define FALLOC_FL_KEEP_SIZE  1
 #define FALLOC_FL_PUNCH_HOLE 2
 
+#define POSIX_FADV_DONTNEED 4
+#define POSIX_FADV_NOREUSE  5
+
 #define MFD_CLOEXEC	  1
 #define MFD_ALLOW_SEALING 2
 

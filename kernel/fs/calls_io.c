@@ -7,6 +7,7 @@
  * writev() is not torn apart in a pipe or on a terminal.
  */
 #include <abi/uio.h>
+#include <page_cache.h>
 #include <process.h>
 #include <string.h>
 #include <syscall.h>
@@ -359,6 +360,19 @@ sys_lseek(const uint64_t *arg)
 	return position;
 }
 
+/* Of all advice, only that which frees memory is taken: the pages of a file on a disk go. */
+static int64_t
+advise(struct file *file, uint64_t advice)
+{
+	if (S_ISFIFO(file->inode->mode))
+		return -ESPIPE;
+	if (advice > POSIX_FADV_NOREUSE)
+		return -EINVAL;
+	if (advice == POSIX_FADV_DONTNEED && inode_has_pages(file->inode) && file->inode->mount)
+		page_cache_drop_clean(file_pages_cache(file->inode->file));
+	return 0;
+}
+
 static int64_t
 sys_fadvise64(const uint64_t *arg)
 {
@@ -367,7 +381,7 @@ sys_fadvise64(const uint64_t *arg)
 
 	if (!file)
 		return -EBADF;
-	result = S_ISFIFO(file->inode->mode) ? -ESPIPE : arg[3] > 5 ? -EINVAL : 0;
+	result = advise(file, arg[3]);
 	file_put(file);
 	return result;
 }

@@ -427,6 +427,37 @@ CASE(cut_while_mapped)
 	is(fsync(fd), 0);
 }
 
+/* Children write to pages of their own as fast as they can, and all of it comes to the disk. */
+CASE(written_while_it_is_made_sure_of)
+{
+	int fd = file_of(16), status, ended_ones = 0;
+	unsigned *memory = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	unsigned found;
+
+	need(memory != MAP_FAILED);
+	for (unsigned child = 0; child < 4; child++) {
+		if (fork() != 0)
+			continue;
+		for (unsigned i = 1; i <= 40000; i++)
+			memory[(child * 4 + i % 4) * PAGE / sizeof(*memory) + 1] = i;
+		_exit(0);
+	}
+	while (ended_ones < 4) {
+		is(fsync(fd), 0);
+		while (waitpid(-1, &status, WNOHANG) > 0) {
+			is(status, 0);
+			ended_ones++;
+		}
+	}
+	is(munmap(memory, 16 * PAGE), 0);
+	is(fsync(fd), 0);
+	is(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0); /* so it is read again */
+	for (unsigned page = 0; page < 16; page++) {
+		is(pread(fd, &found, sizeof(found), page * PAGE + sizeof(found)), sizeof(found));
+		is(found, 40000 - (40000 - page % 4) % 4);
+	}
+}
+
 CASE(a_child_writes_to_the_same_file)
 {
 	int fd = file_of(2);
