@@ -5,6 +5,7 @@
     ktest     the command "ktest": all kernel suites, for "make test"
     lab       labs/labN-NAME/lab.toml: the cases and their points
     machine   one boot of the emulator, with limits
+    scratch   disks for tests that write to disks
     ktap      the results a kernel prints
     backtrace a panic's message and addresses, as source lines
     symbols   names and addresses in the kernel's ELF file

@@ -20,11 +20,12 @@ from pathlib import Path
 from . import addresses, backtrace, ktap
 from .cli import interrupt, positive, seed_number
 from .errors import GradingError
-from .machine import DEFAULT_QEMU, STATUS_PASS, Ended, Limits, Machine, Run, boot
+from .machine import DEFAULT_QEMU, STATUS_PASS, Disk, Ended, Limits, Machine, Run, boot
+from .scratch import scratch_disks
 from .symbols import Image
 from .verdict import printable
 
-_LISTED = re.compile(r"# case: (?P<name>\S+) panic=(?P<panic>[01]) cpus=(?P<cpus>\d+) .*")
+_LISTED = re.compile(r"# case: (?P<name>\S+) panic=(?P<panic>[01]) cpus=(?P<cpus>\d+) (?P<rest>.*)")
 _LIMITS = Limits(charged_s=120, wall_s=600)
 _TAIL_LINES = 8
 
@@ -36,6 +37,7 @@ class Listed:
     name: str  # SUITE.CASE or SUITE.CASE/PARAM
     panics: bool
     cpus: int  # needed
+    disks: bool = False  # needed: the scratch disks
 
     @property
     def suite(self) -> str:
@@ -52,6 +54,10 @@ class Batch:
     selection: str
     cpus: int
     cases: tuple[Listed, ...]
+
+    @property
+    def disks(self) -> bool:
+        return any(case.disks for case in self.cases)
 
 
 @dataclass
@@ -125,7 +131,11 @@ class Runner:
         """The cases of the kernel that the command line selects."""
         run = self._boot("list", 1)
         matches = [_LISTED.fullmatch(line.strip()) for line in run.serial.splitlines()]
-        listed = [Listed(m["name"], m["panic"] == "1", int(m["cpus"])) for m in matches if m]
+        listed = [
+            Listed(m["name"], m["panic"] == "1", int(m["cpus"]), "disks" in m["rest"].split())
+            for m in matches
+            if m
+        ]
         if not listed:
             tail = run.serial.splitlines()[-1:] or [run.error or "nothing was printed"]
             what = f"({run.ended.value}): {printable(tail[0])}"
@@ -149,7 +159,7 @@ class Runner:
             batches += [Batch(case.name, cpus, (case,)) for case in listed if case.panics]
         return batches
 
-    def _boot(self, selection: str, cpus: int) -> Run:
+    def _boot(self, selection: str, cpus: int, disks: tuple[Disk, ...] = ()) -> Run:
         # Without icount time is the host's, which may be busy.
         patience = " ktest.patience=10" if self.args.no_icount else ""
         machine = Machine(
@@ -160,15 +170,22 @@ class Runner:
             memory_mib=self.args.memory,
             cpu=self.args.cpu,
             icount=not self.args.no_icount,
+            disks=disks,
         )
         run = boot(machine, _LIMITS, self.stop)
         run.ram.close()
         return run
 
+    def _boot_batch(self, batch: Batch) -> Run:
+        if not batch.disks:
+            return self._boot(batch.selection, batch.cpus)
+        with scratch_disks() as disks:
+            return self._boot(batch.selection, batch.cpus, disks)
+
     def _boot_all(self, batches: list[Batch]) -> Iterator[tuple[Batch, Run]]:
         with ThreadPoolExecutor(self.args.jobs) as pool:
             try:
-                runs = pool.map(lambda batch: self._boot(batch.selection, batch.cpus), batches)
+                runs = pool.map(self._boot_batch, batches)
                 yield from zip(batches, runs)
             except BaseException:
                 self.stop.set()
@@ -206,6 +223,9 @@ class Runner:
         if result is None:
             tally.failed += 1
             return [f"{case.name}: was not reached, or did not end"]
+        if result.skip is not None and case.disks:
+            tally.failed += 1
+            return [f"{case.name}: skipped, but it had its disks: {result.skip}"]
         if result.skip is not None:
             tally.skipped += 1
             # Too few CPUs is planned, anything else is worth saying.

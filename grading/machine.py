@@ -69,6 +69,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """A file that the guest sees as a disk."""
+
+    image: Path
+    interface: str = "virtio"  # or ide: hda and so on, in their order
+    read_only: bool = False
+
+    def options(self, number: int) -> list[str]:
+        name = f"disk{number}"
+        drive = f"file={self.image},format=raw,if=none,id={name},file.locking=off"
+        device = "virtio-blk-pci" if self.interface == "virtio" else "ide-hd"
+        return [
+            "-drive", drive + (",readonly=on" if self.read_only else ""),
+            "-device", f"{device},drive={name}" + self._place(number),
+        ]  # fmt: skip
+
+    def _place(self, number: int) -> str:
+        return "" if self.interface == "virtio" else f",bus=ide.{number // 2},unit={number % 2}"
+
+
+@dataclass(frozen=True)
 class Machine:
     """What to boot, on what."""
 
@@ -79,6 +100,7 @@ class Machine:
     memory_mib: int = 128
     cpu: str = "max"
     icount: bool = True
+    disks: tuple[Disk, ...] = ()
 
     def command(self, ram_fd: int, serial_fd: int, log_fd: int) -> list[str]:
         """The emulator's command line, with files given by number."""
@@ -98,8 +120,20 @@ class Machine:
             "-machine", "memory-backend=m0",
             "-d", "cpu_reset,trace:qemu_system_shutdown_request",
             "-D", f"/proc/self/fd/{log_fd}",
-            "-kernel", str(self.kernel), "-append", self.append,
+            *self._disk_options(),
+            "-kernel", str(self.kernel), "-append", self._append(),
         ]  # fmt: skip
+
+    def _disk_options(self) -> list[str]:
+        """Those of one interface are numbered in their order."""
+        ide = [disk for disk in self.disks if disk.interface != "virtio"]
+        others = [disk for disk in self.disks if disk.interface == "virtio"]
+        numbered = [*enumerate(ide), *enumerate(others, len(ide))]
+        return [option for number, disk in numbered for option in disk.options(number)]
+
+    def _append(self) -> str:
+        # While all CPUs are halted, time is skipped; but a disk takes the host's time.
+        return f"{self.append} idle=poll" if self.icount and self.disks else self.append
 
 
 @dataclass

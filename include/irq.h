@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interrupts of ISA devices, through the IO-APICs. */
+/* Interrupts: of ISA devices, through the IO-APICs, and of devices that send messages. */
 #ifndef IKOS_IRQ_H
 #define IKOS_IRQ_H
 
@@ -18,5 +18,17 @@ void irq_init(void);
  * raised. The handler may wake threads; it must not sleep.
  */
 void irq_install(unsigned isa_irq, void (*handler)(void));
+
+/* What a device writes, and where to, to interrupt. */
+struct irq_message {
+	uint64_t address;
+	uint32_t data;
+};
+
+/*
+ * The same for a device that sends messages: handler(arg) is called for each *message. Returns
+ * false if there are no more vectors.
+ */
+bool irq_install_message(void (*handler)(void *arg), void *arg, struct irq_message *message);
 
 #endif

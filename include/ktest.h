@@ -36,6 +36,7 @@ struct ktest_case {
 	unsigned budget_ms;	  /* virtual time, 0: KTEST_BUDGET_MS */
 	unsigned nr_params;	  /* runs as NAME/0 .. NAME/(n-1); 0: once, as NAME */
 	unsigned min_cpus;	  /* skipped on fewer */
+	bool needs_disks;	  /* for who starts the machine: see tests/kernel/block_scratch.h */
 };
 
 #define KTEST_BUDGET_MS 2000

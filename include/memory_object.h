@@ -19,9 +19,10 @@ struct memory_object;
 struct memory_object_ops {
 	/*
 	 * The page at index, filled, in *page with a reference that the caller drops by
-	 * page_put(). create: make a hole a page of zeroes; else a hole inside the file may be
-	 * answered with a page all the same. Returns 0; -ENXIO behind the end of the file, rounded
-	 * up to a page; -ENOMEM; -EIO. May sleep.
+	 * page_put(). create: it is going to be written to through a shared mapping; without it a
+	 * hole inside the file may be answered with a page all the same. Returns 0, or 1 if it had
+	 * to be read from a disk; -ENXIO behind the end of the file, rounded up to a page; -ENOSPC
+	 * if there is no room for what will be written; -ENOMEM; -EIO. May sleep.
 	 */
 	int (*get_page)(struct memory_object *object, uint64_t index, bool create,
 			struct page **page);
@@ -34,6 +35,13 @@ struct memory_object_ops {
 	/* References to the object as a whole: one for each region that maps it. */
 	void (*get)(struct memory_object *object);
 	void (*put)(struct memory_object *object);
+	/*
+	 * Pages must not be written to unless get_page(create) has been asked since they were
+	 * last write-protected: the object has to know which differ from the disk.
+	 */
+	bool tracks_writes;
+	/* msync(MS_SYNC) of pages [first, end): 0 or an error. NULL: nothing is kept elsewhere. */
+	int (*sync)(struct memory_object *object, uint64_t first, uint64_t end);
 };
 
 struct memory_object {
@@ -51,6 +59,12 @@ void memory_object_init(struct memory_object *object, const struct memory_object
  * have made. May sleep; holds no lock.
  */
 void memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, bool private);
+
+/*
+ * Take the right to write to pages [first, end) out of every address space that has them mapped
+ * shared. Whoever was about to be given it has it before, and loses it. May sleep; holds no lock.
+ */
+void memory_object_write_protect(struct memory_object *object, uint64_t first, uint64_t end);
 
 /*
  * Call fn, if not NULL, for every entry of a page table that leads to a page, with the address

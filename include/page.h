@@ -45,6 +45,7 @@ struct page {
 	uint8_t group;	       /* (z) number of the page group that the frame is in: see zone.h */
 	uint8_t lent;	       /* not 0 while a caller has the block it heads: see zone.h */
 	uint8_t use;	       /* the owner's: enum page_use */
+	uint8_t flags;	       /* the owner's; of a page of a file: see page_cache.h */
 };
 
 _Static_assert(sizeof(struct page) == 32, "pfn_to_page() should be one shift");

@@ -42,6 +42,9 @@ void page_tree_release(struct page_tree_spares *spares);
 /* The page at index, or NULL. */
 struct page *page_tree_find(const struct page_tree *tree, uint64_t index);
 
+/* The first page at *index or behind it, and where in *index; NULL: there is none. */
+struct page *page_tree_next(const struct page_tree *tree, uint64_t *index);
+
 /* Those at [index, index + nr), NULL for each that is not there. */
 void page_tree_find_range(const struct page_tree *tree, uint64_t index, unsigned nr,
 			  struct page **pages);

@@ -23,6 +23,7 @@ enum lock_rank {
 	RANK_TEST,    /* locks of tests, around anything */
 	RANK_MODULE,  /* a subsystem's own bookkeeping */
 	RANK_OBJECT,  /* memory_object: its pages and regions */
+	RANK_DIRTY,   /* the list of page caches that differ from their disks */
 	RANK_CACHES,  /* the list of all kmem_caches */
 	RANK_SLAB,    /* kmem_cache: slabs with free objects */
 	RANK_ZONE,    /* struct zone: page blocks, marks */

@@ -12,6 +12,8 @@
 
 enum start_rank {
 	START_MEMORY, /* layers of the memory manager */
+	START_BUSES,
+	START_DEVICES,
 	START_FILES,
 	START_PROCESSES,
 	NR_START_RANKS,

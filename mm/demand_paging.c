@@ -19,6 +19,7 @@
  *	            anonymous        any          (0) a huge page, instead of (1) and (2), if it is
  *	                                          wanted, fits and can be had: see huge_page.c
  *	entry       allows it                     (5) spurious: another thread was faster
+ *	            shared, write                 (6) its object has been asked
  *	            private, write   zero page    (2)
  *	                             ours alone   (6) reuse: it gets the right to write
  *	                             shared       (7) copy on write
@@ -31,6 +32,9 @@
  *
  * "Ours alone" is one reference, that of this entry: nobody else can get at the page then, as
  * a reference is only made from another one and this one is under the lock that we hold.
+ *
+ * A page of a file on a disk is shown without the right to write until somebody writes. Then its
+ * object is asked, which notes that it differs from the disk now, or says that the disk is full.
  *
  * Pages of a file that lie around one that was read, and are in memory, are mapped at the same
  * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one. Not
@@ -59,6 +63,7 @@ struct fault {
 	struct region *region;
 	uintptr_t page; /* address of the page */
 	enum fault_access access;
+	bool major;	     /* it waited for a disk */
 	struct page_row row; /* its entry */
 };
 
@@ -126,7 +131,8 @@ object_page(struct fault *fault, bool create, struct page **page)
 
 	if (error == -ENOMEM)
 		return FAULT_NOMEM;
-	return error ? FAULT_BUS : FAULT_DONE;
+	fault->major |= error > 0;
+	return error < 0 ? FAULT_BUS : FAULT_DONE;
 }
 
 /* A private region is written to, where nothing is yet. */
@@ -167,9 +173,12 @@ around(const struct fault *fault)
 static void
 map_object_page(struct fault *fault, struct page_row *row, unsigned i, struct page *page)
 {
+	bool asked = fault->access == FAULT_WRITE || !region_tracks_writes(fault->region);
+
 	page_map(page);
 	page_row_set(row, i,
-		     make_entry(fault, page, region_is_private(fault->region) ? MMU_WRITE : 0));
+		     make_entry(fault, page,
+				region_is_private(fault->region) || !asked ? MMU_WRITE : 0));
 }
 
 /* Map those of pages whose places are empty, and let the others go. */
@@ -202,7 +211,11 @@ fault_file(struct fault *fault)
 	unsigned at = (unsigned)((fault->page - row.start) >> PAGE_SHIFT);
 	struct page *pages[AROUND];
 
-	object->ops->peek_pages(object, region_index(fault->region, row.start), row.nr, pages);
+	if (write)
+		pages[at] = NULL; /* the object is to know of it */
+	else
+		object->ops->peek_pages(object, region_index(fault->region, row.start), row.nr,
+					pages);
 	if (!pages[at]) {
 		enum fault_result result = object_page(fault, write, &pages[at]);
 
@@ -259,6 +272,13 @@ fault_protected(struct fault *fault, mmu_entry_t entry)
 	if (region_is_private(fault->region) &&
 	    (!page_is_anonymous(page) || page_references(page) > 1))
 		return fault_copy(fault, page);
+	if (region_tracks_writes(fault->region)) {
+		enum fault_result result = object_page(fault, true, &page);
+
+		if (result != FAULT_DONE)
+			return result;
+		page_put(page);
+	}
 	upgrade(fault, entry);
 	fault->space->stats.faults_reuse++;
 	return FAULT_DONE;
@@ -372,6 +392,8 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	}
 	if (unlikely(result != FAULT_DONE))
 		prune_after(&fault);
+	else if (fault.major)
+		space->stats.faults_major++;
 	else
 		space->stats.faults_minor++;
 	return result;

@@ -20,7 +20,8 @@
  * WHAT AN ENTRY LEADS TO. The zero page, which is nobody's and not counted; an anonymous page;
  * or a page of an object. Each but the first is one mapping of its page and counts as resident.
  * The right to write is only in entries whose page nobody else would see change: anonymous with
- * no other mapping, or of a shared region.
+ * no other mapping, or of a shared region; and of a file on a disk only in those whose page is
+ * known to differ from the disk.
  *
  * A HUGE PAGE is a row of its own, which has one entry; what is to be done with it is in
  *huge_page.c.
@@ -152,11 +153,12 @@ protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights)
 }
 
 /*
- * What was write-protected may have been so because its page is shared. One that is ours alone
- * (see demand_paging.c) may be written at once, for the others a fault finds out.
+ * What was write-protected may have been so because its page is shared, or is as it is on a disk
+ * (asks). One that is ours alone (see demand_paging.c) may be written at once, for the others a
+ * fault finds out.
  */
 static void
-protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool private)
+protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool asks)
 {
 	for (unsigned i = 0; i < row->nr; i++) {
 		mmu_entry_t old = arch_mmu_read(&row->entry[i]);
@@ -164,7 +166,7 @@ protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool p
 
 		if (!old)
 			continue;
-		if (private && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
+		if (asks && (rights & MMU_WRITE) && !arch_mmu_is_writable(old) && !is_ours(old))
 			granted &= ~MMU_WRITE;
 		if (protect_entry(&row->entry[i], old, granted))
 			gather_address(gather, row->start + i * PAGE_SIZE);
@@ -188,6 +190,7 @@ void
 protect_pages(struct gather *gather, const struct region *region)
 {
 	unsigned rights = prot_rights(region->prot);
+	bool asks = region_is_private(region) || region_tracks_writes(region);
 	struct page_row row;
 
 	assert_space_locked(gather->space);
@@ -197,7 +200,25 @@ protect_pages(struct gather *gather, const struct region *region)
 		if (row.huge)
 			protect_huge(gather, &row, rights);
 		else
-			protect_row(gather, &row, rights, region_is_private(region));
+			protect_row(gather, &row, rights, asks);
+	}
+}
+
+/* Of shared regions: there are no huge pages. */
+void
+write_protect_pages(struct gather *gather, uintptr_t start, uintptr_t end)
+{
+	struct page_row row;
+
+	assert_space_locked(gather->space);
+	for (uintptr_t at = start; page_table_next_row(&gather->space->table, at, end, &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			if (!arch_mmu_is_writable(arch_mmu_read(&row.entry[i])))
+				continue;
+			(void)arch_mmu_write_protect(&row.entry[i]);
+			gather_address(gather, row.start + i * PAGE_SIZE);
+		}
 	}
 }
 

@@ -12,12 +12,20 @@
  *	                     >-->  page_tree[index]  -->  frame  <--  page tables
  *	space_fault()    ---/
  *
- * A file system on a disk gives a function that fills a page. One in memory gives none: its
- * pages are here or nowhere, and what was never written is zeroes.
+ * A file on a disk has a store: a page that is missed is read from it (page_reading.c), and one
+ * that has changed is written to it later (write_back.c). A file in memory has none: its pages are
+ * here or nowhere, and what was never written is zeroes. The life of a page with a store:
  *
- * A page is filled before it can be found. Two who miss the same page may both fill one; the
- * second to come uses the first's. What was read while the file was cut short may be old, so
- * it is read again: nr_cuts tells.
+ *	            miss           read                 written to
+ *	 (nothing) ------> BUSY ----------> clean ------------------------> DIRTY
+ *	      ^                             ^   ^                           ^   |
+ *	      |            reclaim          |   |  it is on the disk        |   | write-back
+ *	      `-----------------------------'   `------------------ SENT ---'   |
+ *	                                                             ^          |
+ *	                                                             `----------'
+ *
+ * SENT, a page has left for the disk and may be written to all the same: then it is DIRTY as
+ * well, and will be sent again.
  *
  * CUTTING A FILE SHORT must not leave anybody with a page behind its end. So the size goes
  * first, after which nobody gets such a page; then the pages leave the tree; then they leave
@@ -28,20 +36,22 @@
  * pages are filled or unmapped. Whoever cuts or writes is kept apart by the file system.
  */
 #include <errno.h>
-#include <page_cache.h>
 #include <panic.h>
 #include <printk.h>
 #include <string.h>
-#include <user_page.h>
+
+#include "page_cache_internal.h"
 
 #define BATCH 16 /* pages taken out of the tree at a time */
 
-static size_t nr_total; /* frames of all caches; atomic */
+static size_t nr_total, nr_unstored; /* frames of caches, all and without a store; atomic */
 
-static uint64_t
-pages_for(uint64_t bytes)
+void
+page_cache_count(struct page_cache *cache, long pages)
 {
-	return (bytes >> PAGE_SHIFT) + (bytes % PAGE_SIZE != 0);
+	__atomic_add_fetch(&nr_total, (size_t)pages, __ATOMIC_RELAXED);
+	if (!cache->store)
+		__atomic_add_fetch(&nr_unstored, (size_t)pages, __ATOMIC_RELAXED);
 }
 
 void
@@ -54,11 +64,16 @@ memory_object_init(struct memory_object *object, const struct memory_object_ops 
 
 void
 page_cache_init(struct page_cache *cache, const struct memory_object_ops *ops,
-		int (*fill)(struct page_cache *cache, uint64_t index, struct page *page))
+		const struct page_store *store)
 {
-	*cache = (struct page_cache){ .fill = fill };
+	*cache = (struct page_cache){ .store = store };
 	memory_object_init(&cache->object, ops);
 	page_tree_init(&cache->pages);
+	if (!store)
+		return;
+	mutex_init(&cache->writing);
+	wait_queue_init(&cache->changed);
+	page_cache_list(cache);
 }
 
 /* ---- Finding and making pages --------------------------------------------------- */
@@ -85,12 +100,11 @@ limit_locked(struct page_cache *cache, bool anywhere)
 }
 
 /*
- * Put a fresh page, filled when the file had been cut so many times, where there is still none.
- * Returns 0, and the cache has a reference; what find_locked() says if that is no miss; -EAGAIN
- * when it must be filled again, or spares does not hold what *needs says.
+ * Put a fresh page where there is still none. Returns 0, and the cache has a reference; what
+ * find_locked() says if that is no miss; -EAGAIN when spares does not hold what *needs says.
  */
 static int
-try_insert(struct page_cache *cache, struct page *fresh, bool anywhere, uint64_t cuts,
+try_insert(struct page_cache *cache, struct page *fresh, bool anywhere,
 	   struct page_tree_spares *spares, unsigned *needs, struct page **page)
 {
 	uint64_t index = user_page(fresh)->index;
@@ -100,7 +114,7 @@ try_insert(struct page_cache *cache, struct page *fresh, bool anywhere, uint64_t
 	if (error == -ENOENT) {
 		*needs = page_tree_needs(&cache->pages, index);
 		error = -EAGAIN;
-		if (*needs <= spares->nr && cuts == cache->nr_cuts) {
+		if (*needs <= spares->nr) {
 			page_tree_insert(&cache->pages, index, fresh, spares);
 			page_get(fresh);
 			*page = fresh;
@@ -117,24 +131,16 @@ add_page(struct page_cache *cache, uint64_t index, bool anywhere, struct page **
 {
 	struct page_tree_spares spares = { .nr = 0 };
 	struct page *fresh = user_page_alloc(GFP_ZERO, PAGE_USE_FILE, cache, index);
-	uint64_t cuts = __atomic_load_n(&cache->nr_cuts, __ATOMIC_ACQUIRE), now = cuts;
 	unsigned needs = 0;
-	bool filled = !cache->fill;
 	int error = fresh ? -EAGAIN : -ENOMEM;
 
 	while (error == -EAGAIN) {
 		error = page_tree_reserve(&spares, needs);
-		if (!error && !filled)
-			error = cache->fill(cache, index, fresh);
-		if (error)
-			break;
-		error = try_insert(cache, fresh, anywhere, cuts, &spares, &needs, page);
-		now = __atomic_load_n(&cache->nr_cuts, __ATOMIC_ACQUIRE);
-		filled = !cache->fill || now == cuts;
-		cuts = now;
+		if (!error)
+			error = try_insert(cache, fresh, anywhere, &spares, &needs, page);
 	}
 	if (!error && *page == fresh)
-		__atomic_add_fetch(&nr_total, 1, __ATOMIC_RELAXED);
+		page_cache_count(cache, 1);
 	else if (fresh)
 		page_put(fresh);
 	page_tree_release(&spares);
@@ -144,24 +150,54 @@ add_page(struct page_cache *cache, uint64_t index, bool anywhere, struct page **
 static int
 get_page(struct page_cache *cache, uint64_t index, bool anywhere, struct page **page)
 {
-	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
-	int error = find_locked(cache, index, limit_locked(cache, anywhere), page);
+	irqflags_t irq;
+	int error;
 
+	if (cache->store)
+		return page_cache_read(cache, index, anywhere, page);
+	irq = spin_lock_irqsave(&cache->object.lock);
+	error = find_locked(cache, index, limit_locked(cache, anywhere), page);
 	spin_unlock_irqrestore(&cache->object.lock, irq);
 	return error == -ENOENT ? add_page(cache, index, anywhere, page) : error;
+}
+
+/* A program is going to write to its mapping of the page. */
+static int
+prepare_write(struct page_cache *cache, uint64_t index, struct page *page)
+{
+	uint64_t from = index << PAGE_SHIFT, size = page_cache_size(cache);
+	int error =
+	    from < size ? cache->store->reserve(cache, from, MIN(size, from + PAGE_SIZE)) : -ENXIO;
+
+	if (error)
+		return error;
+	if (page_cache_size(cache) < size) /* it was cut meanwhile */
+		cache->store->trim(cache);
+	page_cache_dirty(cache, page);
+	return 0;
 }
 
 int
 page_cache_get_page(struct memory_object *object, uint64_t index, bool create, struct page **page)
 {
-	(void)create; /* a hole that is looked at becomes a page, too */
-	return get_page(page_cache_of(object), index, false, page);
+	struct page_cache *cache = page_cache_of(object);
+	int result = get_page(cache, index, false, page), error;
+
+	/* Without a store, a hole that is looked at becomes a page, too. */
+	if (result < 0 || !create || !cache->store)
+		return result;
+	error = prepare_write(cache, index, *page);
+	if (error)
+		page_put(*page);
+	return error ? error : result;
 }
 
 int
 page_cache_grab(struct page_cache *cache, uint64_t index, struct page **page)
 {
-	return get_page(cache, index, true, page);
+	int result = get_page(cache, index, true, page);
+
+	return MIN(result, 0);
 }
 
 void
@@ -174,7 +210,7 @@ page_cache_peek_pages(struct memory_object *object, uint64_t index, unsigned nr,
 
 	page_tree_find_range(&cache->pages, index, nr, pages);
 	for (unsigned i = 0; i < nr; i++) {
-		if (index + i >= limit)
+		if (index + i >= limit || (pages[i] && pages[i]->flags & PAGE_BUSY))
 			pages[i] = NULL;
 		else if (pages[i])
 			page_get(pages[i]);
@@ -230,16 +266,24 @@ static void
 take_out(struct page_cache *cache, uint64_t first, uint64_t end)
 {
 	struct page *pages[BATCH];
+	bool let_go;
 	unsigned nr;
 
 	do {
 		irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
 
 		nr = page_tree_take(&cache->pages, first, end, pages, BATCH);
-		spin_unlock_irqrestore(&cache->object.lock, irq);
-		__atomic_sub_fetch(&nr_total, nr, __ATOMIC_RELAXED);
+		let_go = false;
 		for (unsigned i = 0; i < nr; i++)
+			let_go |= page_forget_dirty_locked(cache, pages[i]);
+		spin_unlock_irqrestore(&cache->object.lock, irq);
+		page_cache_count(cache, -(long)nr);
+		for (unsigned i = 0; i < nr; i++) {
+			page_cache_wait_sent(cache, pages[i]);
 			page_put(pages[i]);
+		}
+		if (let_go)
+			cache->store->let_go(cache);
 	} while (nr == BATCH);
 }
 
@@ -281,6 +325,8 @@ page_cache_drop(struct page_cache *cache)
 	__atomic_store_n(&cache->size, 0, __ATOMIC_RELEASE);
 	take_out(cache, 0, UINT64_MAX);
 	ASSERT_EQ(cache->pages.nr, 0);
+	if (cache->store)
+		page_cache_unlist(cache);
 }
 
 /* ---- Looking at it --------------------------------------------------------------- */
@@ -301,23 +347,35 @@ page_cache_total(void)
 	return __atomic_load_n(&nr_total, __ATOMIC_RELAXED);
 }
 
+size_t
+page_cache_total_unstored(void)
+{
+	return __atomic_load_n(&nr_unstored, __ATOMIC_RELAXED);
+}
+
 unsigned
 page_cache_check(struct page_cache *cache)
 {
 	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
 	unsigned errors = page_tree_check(&cache->pages);
 	uint64_t index = 0;
+	size_t nr_dirty = 0;
+	struct page *page;
 
-	for (size_t nr = 0; errors == 0 && nr < cache->pages.nr; index++) {
-		struct page *page = page_tree_find(&cache->pages, index);
+	for (; errors == 0 && (page = page_tree_next(&cache->pages, &index)); index++) {
+		bool right = page->use == PAGE_USE_FILE && page->owner == (uintptr_t)cache &&
+			     user_page(page)->index == index && page_references(page) > 0;
 
-		if (!page)
-			continue;
-		nr++;
-		if (page->use == PAGE_USE_FILE && page->owner == (uintptr_t)cache &&
-		    user_page(page)->index == index && page_references(page) > 0)
+		nr_dirty += (page->flags & PAGE_DIRTY) != 0;
+		if (right && (!(page->flags & PAGE_DIRTY) ||
+			      (index >= cache->dirty_first && index < cache->dirty_end)))
 			continue;
 		kprintf("check: page %lu of a file is not its own\n", (unsigned long)index);
+		errors++;
+	}
+	if (errors == 0 && nr_dirty > cache->nr_dirty) {
+		kprintf("check: %lu pages of a file are dirty, not %lu\n", (unsigned long)nr_dirty,
+			(unsigned long)cache->nr_dirty);
 		errors++;
 	}
 	spin_unlock_irqrestore(&cache->object.lock, irq);

@@ -123,6 +123,34 @@ page_tree_find_range(const struct page_tree *tree, uint64_t index, unsigned nr, 
 	}
 }
 
+/* The first at index or behind it, below a node whose slots begin at base. */
+static struct page *
+next_below(const struct page_tree_node *node, uint64_t base, uint64_t index, uint64_t *found)
+{
+	unsigned slot = index > base ? (index - base) >> node->shift : 0;
+
+	for (; slot < NODE_SLOTS; slot++) {
+		uint64_t at = base + ((uint64_t)slot << node->shift);
+		struct page *page = node->slot[slot];
+
+		if (page && node->shift > 0)
+			page = next_below(node->slot[slot], at, index, found);
+		else if (page)
+			*found = at;
+		if (page)
+			return page;
+	}
+	return NULL;
+}
+
+struct page *
+page_tree_next(const struct page_tree *tree, uint64_t *index)
+{
+	if (!tree->root || is_beyond(tree->root, *index))
+		return NULL;
+	return next_below(tree->root, 0, *index, index);
+}
+
 /* ---- Inserting --------------------------------------------------------------- */
 
 unsigned

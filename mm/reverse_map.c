@@ -39,10 +39,36 @@
 
 /* ---- Pages of an object ------------------------------------------------------------- */
 
-/* Take pages [first, end) of an object out of a space. */
+/* What is to be done with pages [first, end) of an object. */
+struct object_walk {
+	struct memory_object *object;
+	uint64_t first, end;
+	bool private; /* when they are taken out: with the copies of private regions */
+	/* to the addresses [start, end), at which a region shows some of them */
+	void (*fn)(struct gather *gather, const struct object_walk *walk, struct region *region,
+		   uintptr_t start, uintptr_t end);
+};
+
 static void
-unmap_object(struct address_space *space, struct memory_object *object, uint64_t first,
-	     uint64_t end, bool private)
+unmap_part(struct gather *gather, const struct object_walk *walk, struct region *region,
+	   uintptr_t start, uintptr_t end)
+{
+	(void)region;
+	unmap_pages(gather, start, end, walk->private);
+}
+
+static void
+protect_part(struct gather *gather, const struct object_walk *walk, struct region *region,
+	     uintptr_t start, uintptr_t end)
+{
+	(void)walk;
+	if (!region_is_private(region))
+		write_protect_pages(gather, start, end);
+}
+
+/* In all regions of a space. */
+static void
+walk_space(const struct object_walk *walk, struct address_space *space)
 {
 	struct region *region;
 	struct gather gather;
@@ -52,14 +78,14 @@ unmap_object(struct address_space *space, struct memory_object *object, uint64_t
 	for (region = region_find_from(space, 0); region; region = region_next(region)) {
 		uint64_t offset = region->offset, low, high;
 
-		if (region->object != object)
+		if (region->object != walk->object)
 			continue;
-		low = MAX(first, offset);
-		high = MIN(end, offset + region_pages(region));
+		low = MAX(walk->first, offset);
+		high = MIN(walk->end, offset + region_pages(region));
 		if (low < high)
-			unmap_pages(&gather, region_start(region) + ((low - offset) << PAGE_SHIFT),
-				    region_start(region) + ((high - offset) << PAGE_SHIFT),
-				    private);
+			walk->fn(&gather, walk, region,
+				 region_start(region) + ((low - offset) << PAGE_SHIFT),
+				 region_start(region) + ((high - offset) << PAGE_SHIFT));
 	}
 	gather_end(&gather);
 	mutex_unlock(&space->lock);
@@ -83,9 +109,10 @@ next_space(struct memory_object *object, struct region *cursor)
 	return space;
 }
 
-void
-memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, bool private)
+static void
+walk_spaces(const struct object_walk *walk)
 {
+	struct memory_object *object = walk->object;
 	struct region cursor = { .space = NULL };
 	struct address_space *space, *last = NULL;
 	irqflags_t irq = spin_lock_irqsave(&object->lock);
@@ -99,13 +126,29 @@ memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, 
 	mutex_lock(&spaces_lock);
 	while ((space = next_space(object, &cursor))) {
 		if (space != last)
-			unmap_object(space, object, first, end, private);
+			walk_space(walk, space);
 		last = space;
 	}
 	irq = spin_lock_irqsave(&object->lock);
 	list_del(&cursor.object_link);
 	spin_unlock_irqrestore(&object->lock, irq);
 	mutex_unlock(&spaces_lock);
+}
+
+void
+memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, bool private)
+{
+	struct object_walk walk = { object, first, end, private, unmap_part };
+
+	walk_spaces(&walk);
+}
+
+void
+memory_object_write_protect(struct memory_object *object, uint64_t first, uint64_t end)
+{
+	struct object_walk walk = { object, first, end, false, protect_part };
+
+	walk_spaces(&walk);
 }
 
 /* ---- Every entry that leads to a page --------------------------------------------------- */

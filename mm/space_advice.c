@@ -262,7 +262,31 @@ space_incore(struct address_space *space, uintptr_t start, size_t length, uint8_
 
 /* ---- msync() --------------------------------------------------------------------------------- */
 
-/* Files have no pages but those that are mapped: nothing has to be written anywhere. */
+/*
+ * Have what lies in one region written by its object, with the space unlocked meanwhile: the
+ * region may be gone afterwards, so *at moves on behind it first. Returns what the object says.
+ */
+static int
+sync_region(struct address_space *space, struct region *region, uintptr_t *at, uintptr_t end)
+{
+	struct memory_object *object = region->object;
+	uintptr_t start = MAX(*at, region_start(region));
+	uint64_t first = region_index(region, start), last;
+	int error;
+
+	*at = MIN(end, region_end(region));
+	last = region_index(region, *at - 1) + 1;
+	if (!object || !object->ops->sync || region_is_private(region))
+		return 0;
+	object->ops->get(object);
+	mutex_unlock(&space->lock);
+	error = object->ops->sync(object, first, last);
+	object->ops->put(object);
+	mutex_lock(&space->lock);
+	return error;
+}
+
+/* MS_ASYNC asks for no more than what happens anyway: pages that are dirty are known to be. */
 int
 space_sync(struct address_space *space, uintptr_t start, size_t length, int flags)
 {
@@ -285,6 +309,15 @@ space_sync(struct address_space *space, uintptr_t start, size_t length, int flag
 			error = -EBUSY;
 			break;
 		}
+	}
+	for (uintptr_t at = start; (flags & MS_SYNC) && at < start + length && error != -EBUSY;) {
+		int now;
+
+		region = region_find_from(space, at);
+		if (!region || region_start(region) >= start + length)
+			break;
+		now = sync_region(space, region, &at, start + length);
+		error = now ? now : error;
 	}
 	mutex_unlock(&space->lock);
 	return error;

@@ -64,6 +64,13 @@ region_is_private(const struct region *region)
 	return (region->flags & MAP_PRIVATE) != 0;
 }
 
+/* Must its object be asked before a page of it is written to? */
+static inline bool
+region_tracks_writes(const struct region *region)
+{
+	return region->object && region->object->ops->tracks_writes && !region_is_private(region);
+}
+
 /* The page of its object, or the home of its anonymous page, at an address in it. */
 static inline uint64_t
 region_index(const struct region *region, uintptr_t address)
@@ -284,6 +291,9 @@ void unmap_pages(struct gather *gather, uintptr_t start, uintptr_t end, bool ano
 
 /* Give the pages of a region in [start, end) the rights of its prot. */
 void protect_pages(struct gather *gather, const struct region *region);
+
+/* Take the right to write out of entries in [start, end). */
+void write_protect_pages(struct gather *gather, uintptr_t start, uintptr_t end);
 
 /* Show the child what fork() copies of a region; from the parent the right to write goes. */
 int copy_pages(struct gather *gather, const struct region *region, struct address_space *child)

@@ -40,6 +40,7 @@ describe(struct page *page, enum page_use use, const void *owner, uint64_t count
 {
 	page->owner = (uintptr_t)owner;
 	page->use = (uint8_t)use;
+	page->flags = 0;
 	*user_page(page) = (struct user_page){ .counts = counts, .index = index };
 }
 

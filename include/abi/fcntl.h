@@ -23,6 +23,7 @@
 #define O_NOFOLLOW  00400000
 #define O_NOATIME   01000000
 #define O_CLOEXEC   02000000
+#define O_SYNC	    (04000000 | O_DSYNC) /* the same: sizes and times are written with the bytes */
 #define O_PATH	    010000000
 #define O_TMPFILE   (020000000 | O_DIRECTORY)
 
@@ -88,6 +89,9 @@ struct abi_flock {
 
 #define FALLOC_FL_KEEP_SIZE  1
 #define FALLOC_FL_PUNCH_HOLE 2
+
+#define POSIX_FADV_DONTNEED 4
+#define POSIX_FADV_NOREUSE  5
 
 #define MFD_CLOEXEC	  1
 #define MFD_ALLOW_SEALING 2

@@ -50,6 +50,8 @@ set_mode(struct inode *inode, void *arg)
 		return -EOPNOTSUPP;
 	if (inode_is_proc(inode))
 		return -EPERM;
+	if (mount_is_read_only(inode))
+		return -EROFS;
 	__atomic_store_n(&inode->mode, (inode->mode & S_IFMT) | bits, __ATOMIC_RELAXED);
 	inode_changed(inode);
 	return 0;
@@ -94,6 +96,8 @@ set_owner(struct inode *inode, void *arg)
 
 	if (inode_is_proc(inode))
 		return -EPERM;
+	if (mount_is_read_only(inode))
+		return -EROFS;
 	if (owner->uid != UINT32_MAX)
 		inode->uid = owner->uid;
 	if (owner->gid != UINT32_MAX)
@@ -160,6 +164,8 @@ set_times(struct inode *inode, void *arg)
 	const struct new_times *times = arg;
 	int64_t now = fs_now();
 
+	if (mount_is_read_only(inode))
+		return -EROFS;
 	if (times->accessed != TIME_KEEP)
 		inode->accessed = times->accessed == TIME_NOW ? now : times->accessed;
 	if (times->modified != TIME_KEEP)
@@ -320,12 +326,12 @@ allocate(struct file *file, unsigned mode, int64_t offset, int64_t size)
 		return -ESPIPE;
 	if (S_ISDIR(file->inode->mode))
 		return -EISDIR;
-	if (file->inode->ops != &regular_inode_ops)
+	if (!inode_has_pages(file->inode))
 		return -ENODEV;
 	if (offset > INT64_MAX - size)
 		return -EFBIG;
-	return ram_file_allocate(file->inode, (uint64_t)offset, (uint64_t)size,
-				 mode & FALLOC_FL_KEEP_SIZE);
+	return file_pages_allocate(file->inode, (uint64_t)offset, (uint64_t)size,
+				   mode & FALLOC_FL_KEEP_SIZE);
 }
 
 static int64_t
@@ -441,15 +447,3 @@ SYSCALL(161, chroot, 1, sys_chroot);
 SYSCALL(81, fchdir, 1, sys_fchdir);
 SYSCALL(79, getcwd, 2, sys_getcwd);
 SYSCALL(95, umask, 1, sys_umask);
-
-/* ---- Mounts: there are none to be made ----------------------------------------------------- */
-
-static int64_t
-sys_mount(const uint64_t *arg)
-{
-	(void)arg;
-	return -EPERM;
-}
-
-SYSCALL(165, mount, 5, sys_mount);
-SYSCALL(166, umount2, 2, sys_mount);

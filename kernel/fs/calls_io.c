@@ -7,6 +7,7 @@
  * writev() is not torn apart in a pipe or on a terminal.
  */
 #include <abi/uio.h>
+#include <page_cache.h>
 #include <process.h>
 #include <string.h>
 #include <syscall.h>
@@ -344,7 +345,7 @@ sys_copy_file_range(const uint64_t *arg)
 SYSCALL(40, sendfile, 4, sys_sendfile);
 SYSCALL(326, copy_file_range, 6, sys_copy_file_range);
 
-/* ---- Positions, and the disk that there is none of ----------------------------------------- */
+/* ---- Positions ----------------------------------------------------------------------------- */
 
 static int64_t
 sys_lseek(const uint64_t *arg)
@@ -359,34 +360,17 @@ sys_lseek(const uint64_t *arg)
 	return position;
 }
 
-/* All is where it stays. */
+/* Of all advice, only that which frees memory is taken: the pages of a file on a disk go. */
 static int64_t
-sys_fsync(const uint64_t *arg)
+advise(struct file *file, uint64_t advice)
 {
-	struct file *file = fd_current((int)arg[0]);
-	int64_t result = 0;
-
-	if (!file)
-		return -EBADF;
-	if (file->flags & O_PATH)
-		result = -EBADF;
-	else if (!S_ISREG(file->inode->mode) && !S_ISDIR(file->inode->mode))
-		result = -EINVAL;
-	file_put(file);
-	return result;
-}
-
-static int64_t
-sys_sync(const uint64_t *arg)
-{
-	(void)arg;
+	if (S_ISFIFO(file->inode->mode))
+		return -ESPIPE;
+	if (advice > POSIX_FADV_NOREUSE)
+		return -EINVAL;
+	if (advice == POSIX_FADV_DONTNEED && inode_has_pages(file->inode) && file->inode->mount)
+		page_cache_drop_clean(file_pages_cache(file->inode->file));
 	return 0;
-}
-
-static int64_t
-sys_syncfs(const uint64_t *arg)
-{
-	return fd_get_flags(files_current(), (int)arg[0]) < 0 ? -EBADF : 0;
 }
 
 static int64_t
@@ -397,14 +381,10 @@ sys_fadvise64(const uint64_t *arg)
 
 	if (!file)
 		return -EBADF;
-	result = S_ISFIFO(file->inode->mode) ? -ESPIPE : arg[3] > 5 ? -EINVAL : 0;
+	result = advise(file, arg[3]);
 	file_put(file);
 	return result;
 }
 
 SYSCALL(8, lseek, 3, sys_lseek);
-SYSCALL(74, fsync, 1, sys_fsync);
-SYSCALL(75, fdatasync, 1, sys_fsync);
-SYSCALL(162, sync, 0, sys_sync);
-SYSCALL(306, syncfs, 1, sys_syncfs);
 SYSCALL(221, fadvise64, 4, sys_fadvise64);

@@ -25,27 +25,27 @@ check_new_name_locked(struct walk *walk, bool directory)
 }
 
 /*
- * Give an inode a new name; its reference is taken over. NULL: there was no memory for it. again:
- * it had one before, and must not have lost its last meanwhile.
+ * Give a new inode a name, or, if new is NULL, another name to one that has one and must not have
+ * lost its last meanwhile.
  */
 static int
-make_name(struct walk *walk, struct inode *inode, bool again)
+make_name(struct walk *walk, const struct new_inode *new, struct inode *inode)
 {
 	int error;
 
 	mutex_lock(&names_lock);
 	error = walk_locked(walk, WALK_PARENT);
 	if (!error)
-		error = check_new_name_locked(walk, inode && S_ISDIR(inode->mode));
-	if (!error && again && inode->links == 0 && !inode->linkable)
+		error = check_new_name_locked(walk, new &&S_ISDIR(new->mode));
+	if (!error && new)
+		error = inode_make(walk->directory, new, &inode);
+	else if (!error && inode->links == 0 && !inode->linkable)
 		error = -ENOENT;
-	if (!error && !inode)
-		error = -ENOSPC;
+	else if (!error)
+		inode_get(inode);
 	if (!error)
 		error = name_create_locked(walk->directory, walk->name, walk->size, inode,
 					   &walk->found);
-	else if (inode)
-		inode_put(inode);
 	mutex_unlock(&names_lock);
 	walk_end(walk);
 	return error;
@@ -57,11 +57,10 @@ make_node(int directory, uintptr_t path, uint32_t mode, uint64_t device)
 	struct walk walk;
 	int error = walk_begin_user(&walk, directory, path);
 	uint32_t umask = context_current()->umask;
+	struct new_inode new = { .mode = (mode & (S_IFMT | S_PERMISSIONS)) & ~umask,
+				 .device = device };
 
-	if (error)
-		return error;
-	return make_name(&walk, ramfs_create((mode & (S_IFMT | S_PERMISSIONS)) & ~umask, device),
-			 false);
+	return error ? error : make_name(&walk, &new, NULL);
 }
 
 static int64_t
@@ -121,10 +120,12 @@ sys_symlinkat(const uint64_t *arg)
 	if (size == 0)
 		size = -ENOENT;
 	if (size > 0) {
+		struct new_inode new = { .mode = S_IFLNK | 0777,
+					 .target = target,
+					 .size = (size_t)size };
 		int error = walk_begin_user(&walk, (int)arg[1], arg[2]);
 
-		size = error ? error
-			     : make_name(&walk, ramfs_create_link(target, (size_t)size), false);
+		size = error ? error : make_name(&walk, &new, NULL);
 	}
 	kfree(target);
 	return size;
@@ -162,7 +163,7 @@ sys_linkat(const uint64_t *arg)
 		walk_end(&walk);
 		goto no_walk;
 	}
-	error = make_name(&walk, inode_get(old->inode), true);
+	error = make_name(&walk, NULL, old->inode);
 no_walk:
 	dentry_put(old);
 	return error;

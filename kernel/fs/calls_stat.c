@@ -231,10 +231,12 @@ static int64_t
 statfs_inode(struct inode *inode, uintptr_t to)
 {
 	struct abi_statfs statfs = { .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = NAME_MAX };
-	size_t limit = ram_file_limit(), used = page_cache_total();
+	size_t limit = files_in_memory_limit(), used = page_cache_total_unstored();
 
 	if (inode_is_proc(inode)) {
 		statfs.type = PROC_MAGIC;
+	} else if (inode->mount) {
+		inode->mount->ops->statfs(inode->mount, &statfs);
 	} else {
 		statfs.type = TMPFS_MAGIC;
 		statfs.blocks = limit;

@@ -17,8 +17,12 @@
  * parent stays as long as it does, linked or not, so that ".." and paths can be told. A dentry
  * without a parent is the root, or is in no tree at all, as that of a pipe.
  *
- * LOCKING. names_lock guards all trees, links and parents. It is the innermost of the locks that
- * are waited for asleep: under it there is no disk and no memory of programs to wait for.
+ * A directory on a disk keeps in its tree only what was looked up: see name_cache.c. Where a file
+ * system is mounted, its root is found in place of the name; it has the same name and parent,
+ * so that ".." and paths lead out of it, but it is not in the parent's tree.
+ *
+ * LOCKING. names_lock guards all trees, links and parents. Under it there is no memory of programs
+ * to wait for, but there may be a disk.
  * dentry_put() needs no lock, as nobody else can find a dentry without references.
  */
 #include <arch/cpu.h>
@@ -71,6 +75,7 @@ dentry_create(const char *name, size_t size, struct inode *inode)
 	dentry->refs = 1;
 	dentry->size = size;
 	dentry->inode = inode;
+	list_init(&dentry->cached);
 	inode_set_alias(inode, dentry);
 	return dentry;
 no_name:
@@ -177,6 +182,7 @@ dentry_unlink_locked(struct dentry *dentry)
 	ASSERT(dentry->linked);
 	unchain(from, dentry, chain_of(dentry->parent, dentry->by_name.key));
 	tree_erase(&from->by_place, &dentry->by_place);
+	name_cache_forget_locked(dentry);
 	dentry->linked = false;
 	dentry_put(dentry);
 }
@@ -197,21 +203,55 @@ dentry_move_locked(struct dentry *dentry, struct dentry *directory, char *name, 
 	dentry->size = size;
 	dentry->parent = NULL;
 	dentry_link_locked(directory, dentry);
+	name_cache_add_locked(dentry);
 	dentry_put(dentry);
 	return old;
 }
 
-int
-dentry_lookup_locked(struct dentry *directory, const char *name, size_t size, struct dentry **found)
+/* Ask the disk for a name, and remember it. */
+static int
+find_on_disk(struct dentry *directory, const char *name, size_t size, struct dentry **found)
 {
+	struct inode *inode;
+	int error = directory->inode->ops->names->find(directory->inode, name, size, &inode);
+
+	if (error)
+		return error;
+	*found = dentry_create(name, size, inode);
+	if (!*found)
+		return -ENOMEM;
+	dentry_link_locked(directory, *found);
+	name_cache_add_locked(*found);
+	return 0;
+}
+
+static int
+look_up(struct dentry *directory, const char *name, size_t size, struct dentry **found)
+{
+	const struct inode_ops *ops = directory->inode->ops;
+
 	if (!S_ISDIR(directory->inode->mode))
 		return -ENOTDIR;
 	*found = dentry_find_locked(directory, name, size);
 	if (*found)
 		return 0;
-	if (!directory->inode->ops->lookup)
-		return -ENOENT;
-	return directory->inode->ops->lookup(directory, name, size, found);
+	if (ops->names && directory->inode->links > 0)
+		return find_on_disk(directory, name, size, found);
+	return ops->lookup ? ops->lookup(directory, name, size, found) : -ENOENT;
+}
+
+int
+dentry_lookup_locked(struct dentry *directory, const char *name, size_t size, struct dentry **found)
+{
+	int error = look_up(directory, name, size, found);
+
+	while (!error && (*found)->mount) {
+		struct dentry *root = dentry_get((*found)->mount->root);
+
+		dentry_put(*found);
+		*found = root;
+	}
+	return error;
 }
 
 bool
@@ -250,6 +290,11 @@ dentry_list_locked(struct dentry *directory, uint64_t place, list_fn *emit, void
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
 	if (place < FIRST_PLACE && !list_dots(directory, place, emit, arg))
 		return;
+	if (directory->inode->ops->names) {
+		directory->inode->ops->names->list(directory->inode, MAX(place, FIRST_PLACE), emit,
+						   arg);
+		return;
+	}
 	node = tree_lower_bound(&directory->inode->directory.by_place, place);
 	for (; node; node = tree_next(node)) {
 		struct dentry *dentry = container_of(node, struct dentry, by_place);

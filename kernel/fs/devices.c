@@ -3,13 +3,14 @@
  * Device nodes: what is behind a pair of numbers.
  *
  * A node in a directory is an inode with a number; opening it looks the number up here, and from
- * then on the file is the device's. There are the few that every program expects: the sink and the
- * sources without end, and the terminals (tty.c).
+ * then on the file is the device's. There are the few that every program expects, the sink and the
+ * sources without end, and the terminals (tty.c); and the disks (block_file.c).
  *
  * Random bytes come from a generator that is stirred with the processor's clock whenever it is
  * asked. They differ from run to run; they are not for keys.
  */
 #include <arch/cpu.h>
+#include <block.h>
 #include <prng.h>
 #include <process.h>
 #include <string.h>
@@ -163,7 +164,7 @@ device_find(uint32_t mode, uint64_t number)
 		if (number == make_device(devices[i].major, devices[i].minor))
 			return devices[i].ops;
 	}
-	return NULL;
+	return S_ISBLK(mode) && block_find_number(number) ? &block_ops : NULL;
 }
 
 static int
@@ -181,7 +182,6 @@ const struct file_ops device_ops = { .name = "device", .open = device_open };
 
 /* ---- /dev ---------------------------------------------------------------------------------- */
 
-/* Make a name in a directory, at the start of the kernel, unless the archive brought it. */
 struct dentry *
 make_at_start(struct dentry *directory, const char *name, struct inode *inode)
 {
@@ -211,6 +211,7 @@ void
 devices_init(void)
 {
 	struct dentry *dev = make_at_start(root_dentry, "dev", ramfs_create(S_IFDIR | 0755, 0));
+	struct block_device *disk = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
 		const struct device *device = &devices[i];
@@ -221,6 +222,9 @@ devices_init(void)
 	}
 	/* Where shm_open() and sem_open() of the C libraries have their files. */
 	dentry_put(make_at_start(dev, "shm", ramfs_create(S_IFDIR | S_ISVTX | 0777, 0)));
+	while ((disk = block_next(disk)))
+		dentry_put(make_at_start(dev, disk->name,
+					 ramfs_create(S_IFBLK | 0660, disk->number)));
 	make_link(dev, "fd", "/proc/self/fd");
 	make_link(dev, "stdin", "/proc/self/fd/0");
 	make_link(dev, "stdout", "/proc/self/fd/1");

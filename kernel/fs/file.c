@@ -9,6 +9,7 @@
  *
  * LOCKING. position_lock, the outermost of all; the copying below it may fault. Flags are one word.
  */
+#include <page_cache.h>
 #include <process.h>
 #include <slab.h>
 #include <string.h>
@@ -37,6 +38,8 @@ new_file(struct dentry *dentry, unsigned flags)
 	file->dentry = dentry_get(dentry);
 	file->inode = dentry->inode;
 	file->ops = flags & O_PATH ? &path_ops : dentry->inode->ops->file_ops;
+	if (inode_has_pages(file->inode)) /* errors up to now are not of what is written here */
+		(void)page_cache_error(file_pages_cache(file->inode->file), &file->error_seen);
 	mutex_init(&file->position_lock);
 	return file;
 }
@@ -208,6 +211,11 @@ file_write(struct file *file, struct transfer *from, const uint64_t *offset)
 	from->left = MIN(from->left, MAX_IO);
 	at = begin_at(file, offset, &moves);
 	moved = file->ops->write(file, from, &at);
+	if (moved > 0 && (file->flags & O_DSYNC) && file->inode->mount) {
+		int error = file_pages_sync(file->inode, &file->error_seen);
+
+		moved = error ? error : moved;
+	}
 	/* Where O_APPEND wrote is where the position is now. */
 	end_at(file, moves, moved > 0 ? at + (uint64_t)moved : file->position);
 	return moved;
@@ -290,9 +298,9 @@ file_truncate(struct inode *inode, uint64_t size)
 {
 	if (S_ISDIR(inode->mode))
 		return -EISDIR;
-	if (inode->ops != &regular_inode_ops)
+	if (!inode_has_pages(inode))
 		return -EINVAL;
-	return ram_file_truncate(inode, size);
+	return file_pages_truncate(inode, size);
 }
 
 /* ---- What others ask ----------------------------------------------------------------------- */
@@ -325,9 +333,9 @@ file_prot(const struct file *file)
 struct memory_object *
 file_object(struct file *file)
 {
-	if (file->inode->ops != &regular_inode_ops || file->flags & O_PATH)
+	if (!inode_has_pages(file->inode) || file->flags & O_PATH)
 		return NULL;
-	return ram_file_object(file->inode->file);
+	return file_pages_object(file->inode->file);
 }
 
 bool

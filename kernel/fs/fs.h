@@ -9,8 +9,8 @@
  * An inode is what there is, whatever it is called: a regular file, a directory, a symbolic link, a
  * device, a pipe. A dentry is one name of it in one directory; a file that was opened, a current
  * directory and a root hold on to the name by which they were found, so that the kernel can tell
- * their path, also after a rename. The tree of names is the file system: there is only memory,
- * so there is nothing that it would be a cache of.
+ * their path, also after a rename. In memory the tree of names is the file system. Of a file system
+ *on a disk, mounted at some directory, it is a cache: names that were looked up (name_cache.c).
  *
  * Lock order, outermost first; those of one line are never held together:
  *
@@ -18,7 +18,11 @@
  *	inode->lock             contents and size of a regular file; a pipe has one of its own
  *	the space's lock        taken by a fault while a write copies from the program's memory
  *	names_lock              all names: the trees of all directories, links, parents
+ *	a file system's own lock, and what a disk needs
  *	spin locks
+ *
+ * A fault may read from a disk, so a file system takes none of the upper ones, and touches no
+ * memory of programs. What is found in names_lock may have to be read from a disk under it.
  *
  * A read holds none of them while it copies to the program's memory, but the first: a page is held
  * by its reference. So a program may read a file into its own mapping of it.
@@ -46,6 +50,10 @@
 
 struct dentry;
 struct inode;
+struct mount;
+struct file_ops;
+
+extern const struct file_ops regular_ops, fifo_ops, device_ops;
 
 /* ---- What can be done with open files ------------------------------------------------------ */
 
@@ -88,17 +96,49 @@ struct file {
 	struct inode *inode; /* dentry->inode */
 	const struct file_ops *ops;
 	struct mutex position_lock;
-	uint64_t position; /* (p) position_lock */
-	void *private;	   /* of ops */
-	bool denies_write; /* (a) is executed: nobody opens the inode for writing meanwhile */
-	uint8_t flock;	   /* LOCK_SH, LOCK_EX or 0: see flock.c */
+	uint64_t position;   /* (p) position_lock */
+	void *private;	     /* of ops */
+	uint32_t error_seen; /* (a) of writing back: see page_cache_error() */
+	bool denies_write;   /* (a) is executed: nobody opens the inode for writing meanwhile */
+	uint8_t flock;	     /* LOCK_SH, LOCK_EX or 0: see flock.c */
 };
 
 /* ---- Inodes: inode.c ----------------------------------------------------------------------- */
 
+/* What a new inode is to be. */
+struct new_inode {
+	uint32_t mode;	    /* with its kind */
+	uint64_t device;    /* of a device node */
+	const char *target; /* of a symbolic link, size bytes; else NULL */
+	size_t size;
+};
+
+/*
+ * What can be done with the names in a directory of a file system on a disk. All under names_lock.
+ * They return 0 or an error, and have done nothing then. Links and times are the caller's, but
+ * remove and move let the disk know that an inode has lost its last name before they return.
+ */
+struct name_ops {
+	int (*find)(struct inode *directory, const char *name, size_t size, struct inode **found);
+	/* Names from place on, with places behind FIRST_PLACE, until emit returns false. */
+	void (*list)(struct inode *directory, uint64_t place, list_fn *emit, void *arg);
+	/* An inode near the directory, without a name: with one reference. Also without the lock.
+	 */
+	int (*make)(struct inode *directory, const struct new_inode *new, struct inode **made);
+	int (*add)(struct inode *directory, const char *name, size_t size, struct inode *inode);
+	/* -ENOTEMPTY: a directory that has names */
+	int (*remove)(struct inode *directory, const char *name, size_t size, struct inode *inode);
+	/* In place of target, unless NULL. */
+	int (*move)(struct dentry *from, struct inode *to, const char *name, size_t size,
+		    struct inode *target);
+};
+
 /* What a kind of inode is to the rest. */
 struct inode_ops {
 	const struct file_ops *file_ops;
+	const struct name_ops *names; /* of a directory on a disk */
+	/* Of a regular file on a disk; its inode->lock is held. */
+	int (*truncate)(struct inode *inode, uint64_t size);
 	/*
 	 * Directories whose names are made up when asked for, beside those in their trees.
 	 * lookup: a dentry with a reference, or -ENOENT. list: names from place on.
@@ -125,7 +165,52 @@ struct directory {
 #define DYNAMIC_PLACE (1ull << 32) /* from here on: made up */
 
 struct pipe;
-struct ram_file;
+struct file_pages;
+
+/* ---- File systems on disks: mount.c -------------------------------------------------------- */
+
+struct fs_type {
+	const char *name;
+	/* Fill in ops, root and private of a mount. Prints one line if it cannot. */
+	int (*mount)(struct mount *mount);
+};
+
+struct mount_ops {
+	/* The inode's mode, owner, links or times have changed. Does not sleep. */
+	void (*dirty)(struct inode *inode);
+	/* Write everything; the pages of files have been. */
+	int (*sync)(struct mount *mount);
+	/* The same for what is needed to find a file and its bytes again. */
+	int (*sync_inode)(struct inode *inode);
+	void (*statfs)(struct mount *mount, struct abi_statfs *statfs);
+	/* Nothing but the root is left of its names: write all; -EBUSY if files are in use. */
+	int (*unmount)(struct mount *mount);
+	void (*free)(struct mount *mount); /* and now the root has gone, too */
+};
+
+struct block_device;
+
+#define MOUNT_SOURCE 64 /* bytes of what is mounted, as it was called */
+
+struct mount {
+	const struct fs_type *type;  /* (c) */
+	const struct mount_ops *ops; /* (c) */
+	struct block_device *device; /* (c) */
+	char source[MOUNT_SOURCE];   /* (c) */
+	bool read_only;		     /* (c) */
+	struct inode *root_inode;    /* (c) while it is mounted: of the type, with a reference */
+	struct dentry *root;	     /* (n) with a reference; stands in place of ... */
+	struct dentry *place;	     /* (n) with a reference */
+	struct list_head link;	     /* (n) in mounts */
+	void *private;		     /* (c) of the type */
+};
+
+/* Write pages of files that have been dirty for so many rounds; never with names_lock. */
+int mount_write_back(uint64_t rounds);
+
+extern struct mutex mounts_lock; /* outside of all others: mounts come and go */
+extern struct list_head mounts;	 /* mounts_lock and (n), in the order in which they came */
+extern const struct fs_type *const fs_types[]; /* up to NULL */
 
 struct inode {
 	const struct inode_ops *ops; /* (c) */
@@ -137,6 +222,10 @@ struct inode {
 	uint64_t device; /* (c) which, of a device node */
 	int64_t accessed, modified, changed; /* (a) nanoseconds since 1970 */
 	struct mutex lock;
+	struct mount *mount;	   /* (c) that it is in, or NULL: memory */
+	void *node;		   /* (c) the file system's own part of it */
+	uint64_t size;		   /* (a) bytes of a directory on a disk */
+	uint64_t blocks;	   /* (a) of 512 bytes, that it takes on a disk */
 	bool is_proc;		   /* (c) */
 	bool linkable;		   /* (n) may get its first name later: O_TMPFILE */
 	int writers;		   /* (a) files open for writing; < 0: files that are executed */
@@ -145,15 +234,29 @@ struct inode {
 	struct record *records;	   /* record_lock: locks on ranges */
 	union {
 		struct directory directory;
-		char *target;	       /* (c) of a symbolic link: kmalloc()ed */
-		struct ram_file *file; /* (c) of a regular file in memory */
-		struct pipe *pipe;     /* (c) of a pipe */
-		struct {	       /* (c) of /proc and the like: their own */
+		char *target;		 /* (c) of a symbolic link: kmalloc()ed */
+		struct file_pages *file; /* (c) of a regular file in memory */
+		struct pipe *pipe;	 /* (c) of a pipe */
+		struct {		 /* (c) of /proc and the like: their own */
 			void *data;
 			uint64_t number;
 		} private;
 	};
 };
+
+static inline bool
+mount_is_read_only(const struct inode *inode)
+{
+	return inode->mount && inode->mount->read_only;
+}
+
+/* What has been changed in it is to be written to its disk, if it has one. */
+static inline void
+inode_dirty(struct inode *inode)
+{
+	if (inode->mount)
+		inode->mount->ops->dirty(inode);
+}
 
 /* A new inode with one reference and no links; NULL: no memory. mode: with its kind. */
 struct inode *inode_create(const struct inode_ops *ops, uint32_t mode);
@@ -165,6 +268,13 @@ uint64_t inode_new_number(void);
 int64_t fs_now(void);
 void inode_touch(struct inode *inode, bool modified); /* contents read, or changed */
 void inode_changed(struct inode *inode);	      /* rights, links */
+
+/* Is it a regular file, with pages that programs can map? */
+static inline bool
+inode_has_pages(const struct inode *inode)
+{
+	return S_ISREG(inode->mode) && inode->ops->file_ops == &regular_ops;
+}
 
 uint64_t inode_size(struct inode *inode);
 void inode_stat(struct inode *inode, struct abi_stat *stat);
@@ -187,6 +297,8 @@ struct dentry {
 	size_t size;	       /* (n) bytes of it */
 	bool linked;	       /* (n) is in its parent's directory */
 	bool made_up;	       /* (c) its directory makes it up when asked: see procfs.c */
+	struct mount *mount;   /* (n) what is mounted there and seen instead */
+	struct list_head cached;	    /* (n) in the name cache; empty: not in it */
 	struct dentry *same_hash;	    /* (n) the next in a chain */
 	struct tree_node by_name, by_place; /* (n) */
 };
@@ -231,7 +343,13 @@ struct dentry *inode_alias(struct inode *inode);
 void inode_set_alias(struct inode *inode, struct dentry *dentry);
 void inode_clear_alias(struct inode *inode, struct dentry *dentry);
 
-/* ---- Directories and regular files in memory: ramfs.c, ram_file.c -------------------------- */
+/* The name cache, names of file systems on disks: name_cache.c. All with names_lock held. */
+void name_cache_add_locked(struct dentry *dentry);
+void name_cache_forget_locked(struct dentry *dentry);
+/* Let go of names that nobody uses; of a mount, or NULL: the oldest, down to the limit. */
+void name_cache_shrink_locked(struct mount *mount);
+
+/* ---- Directories and regular files: ramfs.c, file_pages.c ------------------------------------ */
 
 struct inode *ramfs_create(uint32_t mode, uint64_t device); /* any kind but a link */
 struct inode *ramfs_create_link(const char *target, size_t size);
@@ -239,22 +357,30 @@ extern const struct inode_ops directory_inode_ops, fifo_inode_ops, device_inode_
     regular_inode_ops;
 extern const struct file_ops directory_ops;
 
-struct ram_file *ram_file_create(struct inode *inode);
-void ram_file_destroy(struct ram_file *file);
-uint64_t ram_file_size(struct ram_file *file);
-uint64_t ram_file_nr_pages(struct ram_file *file);
-size_t ram_file_limit(void); /* frames that files may take */
-int ram_file_truncate(struct inode *inode, uint64_t size);
-int ram_file_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size);
-struct memory_object *ram_file_object(struct ram_file *file);
+/* store: where the pages are kept, or NULL: in memory */
+struct page_store;
+struct page_cache;
+struct file_pages *file_pages_create(struct inode *inode, const struct page_store *store);
+struct page_cache *file_pages_cache(struct file_pages *file);
+struct inode *page_cache_inode(struct page_cache *cache); /* whose file_pages it is in */
+int file_pages_sync(struct inode *inode, uint32_t *seen); /* all of it, to the disk */
+void file_pages_destroy(struct file_pages *file);
+uint64_t file_pages_size(struct file_pages *file);
+uint64_t file_pages_nr_pages(struct file_pages *file);
+size_t files_in_memory_limit(void); /* frames that files without a store may take */
+int file_pages_truncate(struct inode *inode, uint64_t size);
+int file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size);
+struct memory_object *file_pages_object(struct file_pages *file);
 /* The inode of an object if it is a regular file's, or NULL. */
 struct inode *object_inode(struct memory_object *object);
 
-/* Make, remove and move names in directories of memory: names.c. Errors as of the system calls. */
+/* Make, remove and move names: names.c. Errors as of the system calls. */
 int name_remove_locked(struct dentry *dentry, bool directory);
 int name_rename_locked(struct dentry *from, struct dentry *to_directory, const char *name,
 		       size_t size, struct dentry *target, unsigned flags);
 int name_may_create_locked(struct dentry *directory);
+/* An inode for a name in that directory, with one reference. */
+int inode_make(struct dentry *directory, const struct new_inode *new, struct inode **made);
 int name_create_locked(struct dentry *directory, const char *name, size_t size, struct inode *inode,
 		       struct dentry **made);
 
@@ -366,8 +492,6 @@ unsigned fd_table_capacity(struct fd_table *table); /* descriptors that there is
 
 /* ---- Kinds of files ------------------------------------------------------------------------ */
 
-extern const struct file_ops regular_ops, fifo_ops, device_ops;
-
 /* initrd.c: unpack into a context's root. Returns 0, or -EINVAL if the archive is damaged. */
 void initrd_unpack(void);
 int initrd_unpack_archive(struct fs_context *fs, const void *archive, size_t size, bool quiet);
@@ -379,7 +503,13 @@ void initrd_free_memory(struct boot_module *module);
 /* devices.c: what opening a device node leads to, or NULL. */
 const struct file_ops *device_find(uint32_t mode, uint64_t device);
 void devices_init(void);
+/* Make a name at the start of the kernel, unless the archive brought it: with a reference. */
+struct dentry *make_at_start(struct dentry *directory, const char *name, struct inode *inode);
 void random_bytes(void *to, size_t size);
+
+/* block_file.c: disks. block_file_sync(): of an open one; 0 or -EIO. */
+extern const struct file_ops block_ops;
+int block_file_sync(struct file *file);
 
 /* pipe.c */
 void pipe_destroy(struct pipe *pipe);

@@ -14,6 +14,7 @@
  * two exclude each other. alias_lock guards inode->alias, which has no reference: a dentry that
  * goes clears it.
  */
+#include <block.h>
 #include <process.h>
 #include <slab.h>
 #include <string.h>
@@ -89,17 +90,22 @@ inode_touch(struct inode *inode, bool modified)
 	int64_t now = fs_now();
 
 	if (!modified) {
+		if (mount_is_read_only(inode))
+			return;
 		__atomic_store_n(&inode->accessed, now, __ATOMIC_RELAXED);
+		inode_dirty(inode);
 		return;
 	}
 	__atomic_store_n(&inode->modified, now, __ATOMIC_RELAXED);
 	__atomic_store_n(&inode->changed, now, __ATOMIC_RELAXED);
+	inode_dirty(inode);
 }
 
 void
 inode_changed(struct inode *inode)
 {
 	__atomic_store_n(&inode->changed, fs_now(), __ATOMIC_RELAXED);
+	inode_dirty(inode);
 }
 
 uint64_t
@@ -107,8 +113,10 @@ inode_size(struct inode *inode)
 {
 	switch (inode->mode & S_IFMT) {
 	case S_IFREG:
-		return inode->ops == &regular_inode_ops ? ram_file_size(inode->file) : 0;
+		return inode_has_pages(inode) ? file_pages_size(inode->file) : 0;
 	case S_IFDIR:
+		if (inode->mount)
+			return __atomic_load_n(&inode->size, __ATOMIC_RELAXED);
 		return inode->ops == &directory_inode_ops ? DIRECTORY_SIZE : 0;
 	case S_IFLNK:
 		return inode->ops->read_link ? 0 : strlen(inode->target);
@@ -129,11 +137,19 @@ to_timespec(int64_t ns)
 	return time;
 }
 
+static uint64_t
+device_of(const struct inode *inode)
+{
+	if (inode->mount)
+		return inode->mount->device->number;
+	return make_device(0, inode_is_proc(inode) ? 2 : 1);
+}
+
 void
 inode_stat(struct inode *inode, struct abi_stat *stat)
 {
 	*stat = (struct abi_stat){
-		.dev = make_device(0, inode_is_proc(inode) ? 2 : 1),
+		.dev = device_of(inode),
 		.ino = inode->number,
 		.nlink = __atomic_load_n(&inode->links, __ATOMIC_RELAXED),
 		.mode = __atomic_load_n(&inode->mode, __ATOMIC_RELAXED),
@@ -146,8 +162,10 @@ inode_stat(struct inode *inode, struct abi_stat *stat)
 		.mtime = to_timespec(inode->modified),
 		.ctime = to_timespec(inode->changed),
 	};
-	if (inode->ops == &regular_inode_ops)
-		stat->blocks = (int64_t)ram_file_nr_pages(inode->file) * (PAGE_SIZE / 512);
+	if (inode->mount)
+		stat->blocks = (int64_t)__atomic_load_n(&inode->blocks, __ATOMIC_RELAXED);
+	else if (inode_has_pages(inode))
+		stat->blocks = (int64_t)file_pages_nr_pages(inode->file) * (PAGE_SIZE / 512);
 }
 
 /* ---- Writing and executing exclude each other ---------------------------------------------- */

@@ -6,6 +6,9 @@
  * links counts an inode's names. A directory has two at least, its name and its own ".", and one
  * for each subdirectory's "..". Once its links are gone it takes no more names, whoever still has
  * it open. All of it happens under names_lock, so each call is one step for everybody else.
+ *
+ * A file system on a disk is asked first (struct name_ops); when it has done its part, the rest
+ * cannot fail.
  */
 #include <string.h>
 
@@ -18,10 +21,28 @@ add_links(struct inode *inode, int nr)
 	inode_changed(inode);
 }
 
+static const struct name_ops *
+names_of(const struct dentry *directory)
+{
+	return directory->inode->ops->names;
+}
+
+int
+inode_make(struct dentry *directory, const struct new_inode *new, struct inode **made)
+{
+	if (names_of(directory))
+		return names_of(directory)->make(directory->inode, new, made);
+	*made = new->target ? ramfs_create_link(new->target, new->size)
+			    : ramfs_create(new->mode, new->device);
+	return *made ? 0 : -ENOSPC;
+}
+
 int
 name_may_create_locked(struct dentry *directory)
 {
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
+	if (mount_is_read_only(directory->inode))
+		return -EROFS;
 	if (directory->inode->ops->fixed)
 		return -EPERM;
 	return directory->inode->links == 0 ? -ENOENT : 0;
@@ -39,6 +60,8 @@ name_create_locked(struct dentry *directory, const char *name, size_t size, stru
 		error = -EMLINK;
 	if (!error && !is_directory && inode->links >= MAX_LINKS)
 		error = -EMLINK;
+	if (!error && inode->mount != directory->inode->mount)
+		error = -EXDEV;
 	if (error) {
 		inode_put(inode);
 		return error;
@@ -46,7 +69,14 @@ name_create_locked(struct dentry *directory, const char *name, size_t size, stru
 	dentry = dentry_create(name, size, inode);
 	if (!dentry)
 		return -ENOSPC;
+	if (names_of(directory))
+		error = names_of(directory)->add(directory->inode, name, size, inode);
+	if (error) {
+		dentry_put(dentry);
+		return error;
+	}
 	dentry_link_locked(directory, dentry);
+	name_cache_add_locked(dentry);
 	if (is_directory)
 		add_links(directory->inode, 1);
 	else
@@ -69,24 +99,41 @@ drop_name(struct dentry *dentry, struct dentry *directory)
 	inode_touch(directory->inode, true);
 }
 
+/* Is it the root of what is mounted somewhere, or covered by it? */
+static bool
+is_mount_point(const struct dentry *dentry)
+{
+	return dentry->mount || (dentry->inode->mount && dentry->inode->mount->root == dentry);
+}
+
 int
 name_remove_locked(struct dentry *dentry, bool directory)
 {
 	struct dentry *parent = dentry->parent;
+	int error = 0;
 
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
+	if (is_mount_point(dentry))
+		return directory || !S_ISDIR(dentry->inode->mode) ? -EBUSY : -EISDIR;
 	if (!parent || !dentry->linked)
 		return parent ? -EPERM : -EBUSY;
 	if (parent->inode->ops->fixed)
 		return -EPERM;
+	if (mount_is_read_only(parent->inode))
+		return -EROFS;
 	if (!directory && S_ISDIR(dentry->inode->mode))
 		return -EISDIR;
 	if (directory && !S_ISDIR(dentry->inode->mode))
 		return -ENOTDIR;
 	if (directory && dentry->inode->ops->fixed)
 		return -EBUSY;
-	if (directory && !dentry_is_empty_locked(dentry))
+	if (directory && !dentry_is_empty_locked(dentry) && !names_of(dentry))
 		return -ENOTEMPTY;
+	if (names_of(parent))
+		error = names_of(parent)->remove(parent->inode, dentry->name, dentry->size,
+						 dentry->inode);
+	if (error)
+		return error;
 	drop_name(dentry, parent);
 	dentry_unlink_locked(dentry);
 	return 0;
@@ -100,10 +147,17 @@ check_rename(struct dentry *from, struct dentry *to_directory, struct dentry *ta
 {
 	bool is_directory = S_ISDIR(from->inode->mode);
 
-	if (!from->parent || from->inode->ops->fixed)
+	if (!from->parent || from->inode->ops->fixed || is_mount_point(from) ||
+	    (target && is_mount_point(target)))
 		return -EBUSY;
 	if (!from->linked || from->parent->inode->ops->fixed || to_directory->inode->ops->fixed)
 		return -EPERM;
+	if (from->parent->inode->mount != to_directory->inode->mount)
+		return -EXDEV;
+	if (mount_is_read_only(to_directory->inode))
+		return -EROFS;
+	if (names_of(to_directory) && (flags & RENAME_EXCHANGE))
+		return -EINVAL;
 	if (to_directory->inode->links == 0)
 		return -ENOENT;
 	if (is_directory && dentry_is_within_locked(to_directory, from))
@@ -122,7 +176,7 @@ check_rename(struct dentry *from, struct dentry *to_directory, struct dentry *ta
 		return -ENOTDIR;
 	if (!is_directory && S_ISDIR(target->inode->mode))
 		return -EISDIR;
-	if (is_directory && !dentry_is_empty_locked(target))
+	if (is_directory && !dentry_is_empty_locked(target) && !names_of(target))
 		return -ENOTEMPTY;
 	return 0;
 }
@@ -190,6 +244,14 @@ name_rename_locked(struct dentry *from, struct dentry *to_directory, const char 
 	copy = new_name(name, size);
 	if (!copy)
 		return -ENOSPC;
+	if (names_of(to_directory))
+		error = names_of(to_directory)
+			    ->move(from, to_directory->inode, name, size,
+				   target ? target->inode : NULL);
+	if (error) {
+		kfree(copy);
+		return error;
+	}
 	if (target) {
 		drop_name(target, to_directory);
 		dentry_unlink_locked(target);

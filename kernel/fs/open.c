@@ -42,12 +42,15 @@ check_existing(struct walk *walk, unsigned flags)
 		return -ENOTDIR;
 	if (S_ISDIR(mode) && !(flags & O_PATH) && (writes || (flags & O_CREAT)))
 		return -EISDIR;
+	if (S_ISREG(mode) && !(flags & O_PATH) && writes && mount_is_read_only(walk->found->inode))
+		return -EROFS;
 	return 0;
 }
 
 static int
 create_regular(struct walk *walk, struct fs_context *fs, uint32_t mode)
 {
+	struct new_inode new = { .mode = S_IFREG | (mode & S_PERMISSIONS & ~fs->umask) };
 	struct inode *inode;
 	int error = name_may_create_locked(walk->directory);
 
@@ -55,9 +58,9 @@ create_regular(struct walk *walk, struct fs_context *fs, uint32_t mode)
 		return error;
 	if (walk->slash)
 		return -EISDIR;
-	inode = ramfs_create(S_IFREG | (mode & S_PERMISSIONS & ~fs->umask), 0);
-	if (!inode)
-		return -ENOSPC;
+	error = inode_make(walk->directory, &new, &inode);
+	if (error)
+		return error;
 	return name_create_locked(walk->directory, walk->name, walk->size, inode, &walk->found);
 }
 
@@ -98,6 +101,7 @@ static int
 open_nameless(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mode,
 	      struct file **file)
 {
+	struct new_inode new = { .mode = S_IFREG | (mode & S_PERMISSIONS & ~fs->umask) };
 	struct inode *inode;
 	char name[32];
 	int error;
@@ -108,12 +112,11 @@ open_nameless(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t
 		error = -ENOTDIR;
 	if (!error)
 		error = name_may_create_locked(walk->found);
+	if (!error)
+		error = inode_make(walk->found, &new, &inode);
 	mutex_unlock(&names_lock);
 	if (error)
 		return error;
-	inode = ramfs_create(S_IFREG | (mode & S_PERMISSIONS & ~fs->umask), 0);
-	if (!inode)
-		return -ENOSPC;
 	inode->linkable = !(flags & O_EXCL);
 	ksnprintf(name, sizeof(name), "/#%lu (deleted)", (unsigned long)inode->number);
 	return file_create_nameless(inode, name, flags & ~O_DIRECTORY, file);
@@ -133,7 +136,7 @@ open_walk(struct walk *walk, struct fs_context *fs, unsigned flags, uint32_t mod
 	error = find_or_create(walk, fs, flags, mode, &made);
 	if (!error)
 		error = file_create(walk->found, flags, file);
-	if (error || made || !(flags & O_TRUNC) || walk->found->inode->ops != &regular_inode_ops)
+	if (error || made || !(flags & O_TRUNC) || !inode_has_pages(walk->found->inode))
 		return error;
 	error = truncate_opened((*file)->inode);
 	if (error)

@@ -326,8 +326,21 @@ show_limits(struct text *text, int pid)
 static int
 show_mounts(struct text *text, int pid)
 {
+	char *path = kmalloc(PATH_MAX, GFP_KERNEL);
+	struct mount *mount;
+
 	(void)pid;
+	if (!path)
+		return -ENOMEM;
 	text_printf(text, "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\n");
+	mutex_lock(&mounts_lock);
+	list_for_each_entry (mount, &mounts, link) {
+		dentry_show_path(mount->root, path, PATH_MAX);
+		text_printf(text, "%s %s %s %s 0 0\n", mount->source, path, mount->type->name,
+			    mount->read_only ? "ro" : "rw");
+	}
+	mutex_unlock(&mounts_lock);
+	kfree(path);
 	return 0;
 }
 

@@ -55,11 +55,13 @@ min_marks(void)
 	return sum;
 }
 
-/* Pages of files are all that there is of them, so they are not to be had: "available" is free. */
+/* Pages of files in memory are all that there is of them, so they are not to be had; others are. */
 static int
 show_meminfo(struct text *text, int pid)
 {
 	uint64_t files = page_cache_total(), slab = slab_frames(), kept = min_marks();
+	uint64_t memory_files = page_cache_total_unstored(), dirty = page_cache_total_dirty();
+	uint64_t available;
 	struct page_totals totals;
 	struct space_stats spaces;
 
@@ -68,7 +70,8 @@ show_meminfo(struct text *text, int pid)
 	space_get_totals(&spaces);
 	show_amount(text, "MemTotal", totals.managed);
 	show_amount(text, "MemFree", totals.free);
-	show_amount(text, "MemAvailable", totals.free - MIN(kept, totals.free));
+	available = totals.free + files - memory_files - dirty;
+	show_amount(text, "MemAvailable", available - MIN(kept, available));
 	show_amount(text, "Buffers", 0);
 	show_amount(text, "Cached", files);
 	show_amount(text, "SwapCached", 0);
@@ -78,11 +81,11 @@ show_meminfo(struct text *text, int pid)
 	show_amount(text, "Mlocked", spaces.locked);
 	show_amount(text, "SwapTotal", 0);
 	show_amount(text, "SwapFree", 0);
-	show_amount(text, "Dirty", 0);
+	show_amount(text, "Dirty", dirty);
 	show_amount(text, "Writeback", 0);
 	show_amount(text, "AnonPages", spaces.resident_anonymous);
 	show_amount(text, "Mapped", spaces.resident - spaces.resident_anonymous);
-	show_amount(text, "Shmem", files);
+	show_amount(text, "Shmem", memory_files);
 	show_amount(text, "KReclaimable", 0);
 	show_amount(text, "Slab", slab);
 	show_amount(text, "SReclaimable", 0);
@@ -158,7 +161,8 @@ show_vmstat(struct text *text, int pid)
 	show_count(text, "nr_anon_transparent_hugepages", spaces.resident_huge / HUGE_PAGES);
 	show_count(text, "nr_mapped", spaces.resident - spaces.resident_anonymous);
 	show_count(text, "nr_file_pages", page_cache_total());
-	show_count(text, "nr_shmem", page_cache_total());
+	show_count(text, "nr_shmem", page_cache_total_unstored());
+	show_count(text, "nr_dirty", page_cache_total_dirty());
 	show_count(text, "nr_slab_reclaimable", 0);
 	show_count(text, "nr_slab_unreclaimable", slab_frames());
 	show_count(text, "nr_page_table_pages", spaces.tables);

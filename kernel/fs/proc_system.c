@@ -189,6 +189,8 @@ show_filesystems(struct text *text, int pid)
 {
 	(void)pid;
 	text_printf(text, "nodev\ttmpfs\nnodev\tproc\n");
+	for (const struct fs_type *const *type = fs_types; *type; type++)
+		text_printf(text, "\t%s\n", (*type)->name);
 	return 0;
 }
 

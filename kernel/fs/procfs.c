@@ -257,6 +257,7 @@ procfs_init(void)
 
 	add_files(proc, proc_memory_files);
 	add_files(proc, proc_system_files);
+	add_files(proc, proc_disk_files);
 	(void)add(proc, "self", proc_inode(&self_ops, S_IFLNK | 0777, NULL, 0));
 	(void)add(proc, "thread-self", proc_inode(&thread_self_ops, S_IFLNK | 0777, NULL, 0));
 	add_link(proc, "mounts", "self/mounts");

@@ -33,7 +33,7 @@ struct proc_directory {
 };
 
 extern const struct proc_file proc_memory_files[], proc_system_files[], proc_kernel_files[],
-    proc_random_files[], proc_vm_files[];
+    proc_random_files[], proc_vm_files[], proc_disk_files[];
 
 /* proc_fail.c: a file of a process's directory that is no text. */
 extern const struct inode_ops proc_fail_ops;

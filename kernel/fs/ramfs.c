@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file system: all of it is memory, from the first name to the last byte.
+ * The file system that is there from the start: all of it is memory, from the first name to the
+ * last byte.
  *
- * Directories are trees of names (dentry.c), regular files are page caches (ram_file.c), links are
- * texts. The root directory is made here, and the steps in which everything below it comes.
+ * Directories are trees of names (dentry.c), regular files are page caches (file_pages.c), links
+ * are texts. The root directory is made here, and the steps in which everything below it comes.
  */
 #include <printk.h>
 #include <start.h>
 #include <string.h>
 
-#include "fs.h"
+#include "mount.h"
 
 static void
 release_regular(struct inode *inode)
 {
-	ram_file_destroy(inode->file);
+	file_pages_destroy(inode->file);
 }
 
 static void
@@ -61,7 +62,7 @@ ramfs_create(uint32_t mode, uint64_t device)
 	inode->device = S_ISCHR(mode) || S_ISBLK(mode) ? device : 0;
 	if (!S_ISREG(mode))
 		return inode;
-	inode->file = ram_file_create(inode);
+	inode->file = file_pages_create(inode, NULL);
 	if (inode->file)
 		return inode;
 	inode->ops = &device_inode_ops; /* there is no file to release */
@@ -107,6 +108,8 @@ fs_init(void)
 	initrd_unpack();
 	devices_init();
 	procfs_init();
+	write_back_init();
+	mount_at_start();
 }
 
 START_STEP(files, fs_init, START_FILES);

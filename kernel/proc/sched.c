@@ -63,6 +63,7 @@
 #include <percpu.h>
 #include <prng.h>
 #include <smp.h>
+#include <string.h>
 #include <time.h>
 #include <timer.h>
 
@@ -98,6 +99,23 @@ static uint64_t fuzz_min_ns, fuzz_max_ns; /* (s) 0: regular ticks */
 
 static uint64_t tick_us = 4000; /* (c) */
 TUNABLE(tick_us, "sched.tick_us", 100, 1000000, "microseconds that a thread runs at a stretch");
+
+static bool idle_poll; /* (c) */
+
+/*
+ * An emulator that counts instructions (-icount with sleep=off) skips the time during which all
+ * CPUs are halted. So a thread that waits for a disk would wait for seconds, as the guest counts
+ * them, for what takes the host a moment. CPUs that look all the time let time pass as it does.
+ */
+static int
+parse_idle(const char *value)
+{
+	if (strcmp(value, "poll") != 0)
+		return -EINVAL;
+	idle_poll = true;
+	return 0;
+}
+CMDLINE_OPTION(idle, "idle", "poll: do not halt when there is nothing to do", parse_idle);
 
 _Static_assert(MAX_CPUS <= 64, "idle_cpus has a bit for each CPU");
 
@@ -504,7 +522,12 @@ idle_loop(void)
 		yield_locked(YIELD_ASKED);
 		idle_cpus |= 1ull << cpu_id();
 		spin_unlock(&sched_lock);
-		arch_cpu_wait();
+		if (idle_poll) {
+			arch_irq_enable();
+			arch_cpu_relax();
+		} else {
+			arch_cpu_wait();
+		}
 		arch_irq_disable();
 	}
 }

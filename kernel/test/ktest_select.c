@@ -158,9 +158,10 @@ ktest_print_runs(void)
 	for (test = __start_ktest_cases; test < __stop_ktest_cases; test++) {
 		for (unsigned param = 0; param < ktest_runs_of(test); param++) {
 			ktest_full_name(name, test, param);
-			kprintf("# case: %s panic=%d cpus=%u budget_ms=%u\n", name,
+			kprintf("# case: %s panic=%d cpus=%u budget_ms=%u%s\n", name,
 				test->expect_panic != NULL, MAX(test->min_cpus, 1u),
-				test->budget_ms ? test->budget_ms : KTEST_BUDGET_MS);
+				test->budget_ms ? test->budget_ms : KTEST_BUDGET_MS,
+				test->needs_disks ? " disks" : "");
 		}
 	}
 }

@@ -8,7 +8,9 @@
 struct trap_frame;
 
 enum {
-	VECTOR_ISA_BASE = 32, /* ISA interrupt n is vector 32 + n */
+	VECTOR_ISA_BASE = 32,	  /* ISA interrupt n is vector 32 + n */
+	VECTOR_MESSAGE_BASE = 64, /* one for each device that sends messages */
+	VECTOR_MESSAGE_END = 128,
 	VECTOR_TIMER = 0xf0,
 	VECTOR_RESCHEDULE = 0xf1,
 	VECTOR_CALL = 0xf2,

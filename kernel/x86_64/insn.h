@@ -69,6 +69,28 @@ inw(uint16_t port)
 	return value;
 }
 
+static inline uint32_t
+inl(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+/* Move nr words of 16 bits between memory and a port. */
+static inline void
+insw(uint16_t port, void *to, size_t nr)
+{
+	__asm__ volatile("rep insw" : "+D"(to), "+c"(nr) : "d"(port) : "memory");
+}
+
+static inline void
+outsw(uint16_t port, const void *from, size_t nr)
+{
+	__asm__ volatile("rep outsw" : "+S"(from), "+c"(nr) : "d"(port) : "memory");
+}
+
 static inline uint64_t
 rdmsr(uint32_t msr)
 {

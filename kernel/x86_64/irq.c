@@ -3,6 +3,7 @@
  * From interrupt vectors to handlers.
  *
  *	device --> IO-APIC pin --> vector 32 + n --> isa_interrupt() --> installed handler
+ *	device -----(message)----> vector 64 + n --> message_interrupt() --> the same
  *	other CPU --> local APIC --> VECTOR_CALL, VECTOR_RESCHEDULE (see shootdown.c)
  *
  * Device interrupts all go to the boot CPU: with so few of them, spreading them would buy
@@ -26,7 +27,17 @@
 #define PIC_INIT     0x11 /* begin initialisation, four words */
 #define PIC_8086     0x01
 
+/* Where a write is a message to a local APIC. (Intel SDM vol. 3, 11.11) */
+#define MESSAGE_ADDRESS	    0xfee00000u
+#define MESSAGE_ADDRESS_CPU 12 /* the APIC id, eight bits, from here */
+
 static void (*isa_handler[NR_ISA_IRQS])(void); /* (c) once its pin is unmasked */
+
+static struct message_handler {
+	void (*handler)(void *arg);
+	void *arg;
+} message_handlers[VECTOR_MESSAGE_END - VECTOR_MESSAGE_BASE]; /* (c) once it is given out */
+static unsigned nr_messages;				      /* atomic */
 
 /*
  * Masked alone is not enough: a spurious interrupt is not maskable. So move its vectors
@@ -84,4 +95,29 @@ irq_install(unsigned isa_irq, void (*handler)(void))
 	isa_handler[isa_irq] = handler;
 	trap_set_handler(VECTOR_ISA_BASE + isa_irq, isa_interrupt);
 	ioapic_route_isa(isa_irq, VECTOR_ISA_BASE + isa_irq, arch_cpus[0].apic_id);
+}
+
+static void
+message_interrupt(struct trap_frame *frame)
+{
+	struct message_handler *message = &message_handlers[frame->vector - VECTOR_MESSAGE_BASE];
+
+	message->handler(message->arg);
+	apic_eoi();
+	sched_preempt();
+}
+
+bool
+irq_install_message(void (*handler)(void *arg), void *arg, struct irq_message *message)
+{
+	unsigned number = __atomic_fetch_add(&nr_messages, 1, __ATOMIC_RELAXED);
+	unsigned vector = VECTOR_MESSAGE_BASE + number;
+
+	if (vector >= VECTOR_MESSAGE_END || arch_cpus[0].apic_id >= 0xff)
+		return false;
+	message_handlers[number] = (struct message_handler){ handler, arg };
+	trap_set_handler(vector, message_interrupt);
+	message->address = MESSAGE_ADDRESS | arch_cpus[0].apic_id << MESSAGE_ADDRESS_CPU;
+	message->data = vector;
+	return true;
 }

@@ -26,7 +26,15 @@ host_here = $(filter-out $(LEFT_OUT),$(wildcard tests/host/$1))
 HOST_MM := $(filter-out $(MM_LEFT_OUT) %_console.c,$(wildcard mm/*.c))
 HOST_LIB := $(addprefix kernel/lib/,printf.c lockdep.c string.c cmdline.c \
 	tree.c range_tree.c mutex.c)
-HOST_BASE := $(HOST_MM) $(HOST_LIB) $(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
+# What of the disks touches no hardware.
+HOST_DISK := $(filter-out $(LEFT_OUT),kernel/dev/pci_capability.c $(addprefix kernel/dev/disk/, \
+	block.c queue.c transfer.c ram.c mbr.c ide_identify.c ide_prd.c \
+	virtio_capabilities.c virtio_ring.c))
+HOST_BASE := $(HOST_MM) $(HOST_LIB) $(HOST_DISK) \
+	$(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
+# What of the files needs no programs.
+HOST_FS := $(addprefix kernel/fs/,inode.c dentry.c names.c name_cache.c file_pages.c) \
+	$(wildcard kernel/fs/ext2/*.c)
 HOST_TEST := $(HOST_BASE) kernel/x86_64/pcid.c tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
 HOST_BENCH := $(HOST_MM) $(HOST_LIB) \
@@ -81,7 +89,7 @@ endef
 $(foreach name,$(HOST_NAMES),$(eval $(call host_rules,$(name))))
 
 # What a fuzzer is to reach. Watching the models too would take three quarters of its time.
-$(HOST_O)/fuzz/mm/%.o $(HOST_O)/fuzz/tests/host/fuzz/%.o: HOST_OWN := \
+$(patsubst %,$(HOST_O)/fuzz/%/%.o,mm kernel/dev kernel/fs tests/host/fuzz): HOST_OWN := \
 	$(if $(filter clang,$(HOST_COMPILERS)),-fsanitize=fuzzer-no-link)
 
 # ---- Programs ------------------------------------------------------------------------
@@ -104,6 +112,8 @@ $(addprefix $(HOST_O)/fuzz/,$(FUZZ_TARGETS)): $(HOST_O)/fuzz/fuzz_%: \
 		2>/dev/null || \
 		{ echo "# no libFuzzer: $(@F) only tries random inputs"; \
 		$(HOST_CC_fuzz) -pthread -o $@ $^; }
+
+$(HOST_O)/fuzz/fuzz_ext2: $(call host_objects,fuzz,$(HOST_FS))
 
 # ---- Running them ---------------------------------------------------------------------
 HOST_PROGRAMS := $(HOST_COMPILERS:%=$(HOST_O)/%/host-tests) $(HOST_O)/threads/host-threads \

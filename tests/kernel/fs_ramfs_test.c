@@ -97,7 +97,7 @@ KTEST(fs_ramfs, holes_take_no_frames)
 	assert_eq(t, open_at_path(TOP "_hole", O_CREAT | O_EXCL | O_RDWR, &file), 0);
 	expect_eq(t, file_write(file, &from, &far), 1);
 	expect_eq(t, inode_size(file->inode), far + 1);
-	expect_eq(t, ram_file_nr_pages(file->inode->file), 1);
+	expect_eq(t, file_pages_nr_pages(file->inode->file), 1);
 	expect_eq(t, file_read_at(file, 12345, &byte, 1), 1);
 	expect_eq(t, byte, 0);
 	file_put(file);
@@ -370,7 +370,7 @@ churn(void)
 			(void)write_bytes(file, model, 5000);
 		(void)file_seek(file, 100, SEEK_SET);
 		(void)read_bytes(file, buffer, 9000);
-		(void)ram_file_allocate(file->inode, 0, 100000, false);
+		(void)file_pages_allocate(file->inode, 0, 100000, false);
 		file_put(file);
 	}
 	(void)rename_path(TOP "/d/f", TOP "/g", 0);

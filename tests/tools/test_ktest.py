@@ -22,11 +22,12 @@ def test_counts_what_the_kernel_said_it_has(fake: Fake) -> None:
     done = ktest("--kernel", fake("suite"), "--smp", 1)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        "FAIL sample                           1 CPU   1 passed, 2 failed, 1 skipped",
+        "FAIL sample                           1 CPU   1 passed, 3 failed, 1 skipped",
         "    sample.play:",
         "      fun.c:1: expected fun",
+        "    sample.keep: skipped, but it had its disks: there is no such disk",
         "    sample.lost: was not reached, or did not end",
-        "1 passed, 2 failed, 1 skipped",
+        "1 passed, 3 failed, 1 skipped",
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,7 +42,12 @@ class Shell:
     """A machine whose first program is the shell, and the terminal to it."""
 
     def __init__(
-        self, kernel: Path, cpus: int = 2, patience: int = PATIENCE, mib: int = 256
+        self,
+        kernel: Path,
+        cpus: int = 2,
+        patience: int = PATIENCE,
+        mib: int = 256,
+        options: Sequence[str] = (),
     ) -> None:
         if not INITRD.exists():
             pytest.skip(f"no initrd {INITRD}: run make initrd")
@@ -51,7 +56,7 @@ class Shell:
             ["-accel", "tcg", "-cpu", "max", "-m", f"{mib}M", "-smp", str(cpus), "-nodefaults"]
             + ["-display", "none", "-no-reboot", "-chardev", "stdio,id=line,signal=off"]
             + ["-serial", "chardev:line", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-            + ["-kernel", str(kernel), "-initrd", str(INITRD)],
+            + ["-kernel", str(kernel), "-initrd", str(INITRD), *options],
             encoding="latin-1",
             timeout=patience,
             echo=False,

@@ -191,12 +191,22 @@ map(size_t pages)
 	return memory;
 }
 
+/* A pattern for mkstemp() in $TMPDIR, so that tests run on any file system: room for 256 bytes. */
+static inline char *
+ktap_template(char *name)
+{
+	const char *directory = getenv("TMPDIR");
+
+	snprintf(name, 256, "%s/ktap-XXXXXX", directory ? directory : "/tmp");
+	return name;
+}
+
 /* A file without a name, of so many pages, the first byte of each its number, from 1 on. */
 static inline int
 file_of(size_t pages)
 {
-	char name[] = "/tmp/ktap-XXXXXX";
-	int fd = mkstemp(name);
+	char name[256];
+	int fd = mkstemp(ktap_template(name));
 
 	need(fd >= 0);
 	need(unlink(name) == 0);

@@ -54,8 +54,8 @@ good_image(void)
 static int
 execute(const void *bytes, size_t size, int mode)
 {
-	char name[] = "/tmp/ktap-XXXXXX";
-	int fd = mkstemp(name), result;
+	char name[256];
+	int fd = mkstemp(ktap_template(name)), result;
 	pid_t pid;
 
 	need(fd >= 0);
@@ -234,8 +234,8 @@ CASE(scripts)
 
 CASE(a_script_that_is_its_own_interpreter)
 {
-	char name[] = "/tmp/ktap-XXXXXX", text[64];
-	int fd = mkstemp(name);
+	char name[256], text[300];
+	int fd = mkstemp(ktap_template(name));
 
 	need(fd >= 0);
 	snprintf(text, sizeof(text), "#!%s\n", name);

@@ -12,9 +12,9 @@
 static void
 in_a_directory(void)
 {
-	static char name[] = "/tmp/ktap-XXXXXX";
+	static char name[256];
 
-	need(mkdtemp(name));
+	need(mkdtemp(ktap_template(name)));
 	need(chdir(name) == 0);
 }
 

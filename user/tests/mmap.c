@@ -184,8 +184,9 @@ CASE(a_file_cut_short_takes_its_pages_away)
 
 CASE(rights_of_the_descriptor)
 {
-	char name[] = "/tmp/ktap-XXXXXX";
-	int fd = mkstemp(name), reader = open(name, O_RDONLY), writer = open(name, O_WRONLY);
+	char name[256];
+	int fd = mkstemp(ktap_template(name)), reader = open(name, O_RDONLY),
+	    writer = open(name, O_WRONLY);
 	char *memory;
 
 	need(fd >= 0 && reader >= 0 && writer >= 0);

@@ -110,8 +110,8 @@ CASE(a_copy_stays_a_copy)
 
 CASE(rights_that_the_file_does_not_give)
 {
-	char name[] = "/tmp/ktap-XXXXXX";
-	int fd = mkstemp(name), reader = open(name, O_RDONLY);
+	char name[256];
+	int fd = mkstemp(ktap_template(name)), reader = open(name, O_RDONLY);
 	char *shared, *copy;
 
 	need(fd >= 0 && reader >= 0);

@@ -3,11 +3,12 @@
  * Regular files: bytes in the memory manager's page cache.
  *
  * read() and write() copy from and to the pages that mappings of the file show, so there is only
- * one truth. A file has pages only where somebody wrote or looked; the rest are holes, which read
- * as zeroes.
+ * one truth. A file in memory has pages only where somebody wrote or looked; the rest are holes,
+ * which read as zeroes. One on a disk has a store, which the file system brings: pages are read
+ * from it, and before they are written to, it is asked for room.
  *
- * The pages of files cannot be had back by force, so they must not take all of memory, in which
- * programs and the kernel live too: writes stop with ENOSPC at half of it, as tmpfs does.
+ * The pages of files in memory cannot be had back by force, so they must not take all of it, as
+ * programs and the kernel live there too: writes stop with ENOSPC at half of it, as tmpfs does.
  *
  * LOCKING. inode->lock keeps writers and those who cut apart; a write is one step for other
  * writers, and finds the end of the file for O_APPEND under it. A reader takes no lock: it holds a
@@ -25,17 +26,17 @@
 
 #include "fs.h"
 
-struct ram_file {
+struct file_pages {
 	struct page_cache cache;
 	struct inode *inode; /* (c) */
 };
 
-static KMEM_CACHE(ram_file_cache, "ram_file", sizeof(struct ram_file), 0, 0, NULL);
+static KMEM_CACHE(slab, "file_pages", sizeof(struct file_pages), 0, 0, NULL);
 
-static struct ram_file *
+static struct file_pages *
 file_of_object(struct memory_object *object)
 {
-	return container_of(page_cache_of(object), struct ram_file, cache);
+	return container_of(page_cache_of(object), struct file_pages, cache);
 }
 
 static void
@@ -50,46 +51,66 @@ object_put(struct memory_object *object)
 	inode_put(file_of_object(object)->inode);
 }
 
-static const struct memory_object_ops object_ops = {
+/* msync() also wants to find the file again. */
+static int
+object_sync(struct memory_object *object, uint64_t first, uint64_t end)
+{
+	struct inode *inode = file_of_object(object)->inode;
+	int error = page_cache_sync(object, first, end);
+	int inode_error = inode->mount->ops->sync_inode(inode);
+
+	return error ? error : inode_error;
+}
+
+static const struct memory_object_ops memory_ops = {
 	.get_page = page_cache_get_page,
 	.peek_pages = page_cache_peek_pages,
 	.get = object_get,
 	.put = object_put,
 };
 
-struct ram_file *
-ram_file_create(struct inode *inode)
+static const struct memory_object_ops stored_ops = {
+	.get_page = page_cache_get_page,
+	.peek_pages = page_cache_peek_pages,
+	.get = object_get,
+	.put = object_put,
+	.tracks_writes = true,
+	.sync = object_sync,
+};
+
+struct file_pages *
+file_pages_create(struct inode *inode, const struct page_store *store)
 {
-	struct ram_file *file = kmem_cache_alloc(&ram_file_cache, GFP_KERNEL);
+	struct file_pages *file = kmem_cache_alloc(&slab, GFP_KERNEL);
 
 	if (!file)
 		return NULL;
-	page_cache_init(&file->cache, &object_ops, NULL);
+	page_cache_init(&file->cache, store ? &stored_ops : &memory_ops, store);
 	file->inode = inode;
 	return file;
 }
 
 void
-ram_file_destroy(struct ram_file *file)
+file_pages_destroy(struct file_pages *file)
 {
 	page_cache_drop(&file->cache);
-	kmem_cache_free(&ram_file_cache, file);
+	kmem_cache_free(&slab, file);
 }
 
 uint64_t
-ram_file_size(struct ram_file *file)
+file_pages_size(struct file_pages *file)
 {
 	return page_cache_size(&file->cache);
 }
 
 uint64_t
-ram_file_nr_pages(struct ram_file *file)
+file_pages_nr_pages(struct file_pages *file)
 {
 	return page_cache_nr_pages(&file->cache);
 }
 
 struct memory_object *
-ram_file_object(struct ram_file *file)
+file_pages_object(struct file_pages *file)
 {
 	return &file->cache.object;
 }
@@ -97,12 +118,26 @@ ram_file_object(struct ram_file *file)
 struct inode *
 object_inode(struct memory_object *object)
 {
-	return object->ops == &object_ops ? file_of_object(object)->inode : NULL;
+	bool is_file = object->ops == &memory_ops || object->ops == &stored_ops;
+
+	return is_file ? file_of_object(object)->inode : NULL;
+}
+
+struct page_cache *
+file_pages_cache(struct file_pages *file)
+{
+	return &file->cache;
+}
+
+struct inode *
+page_cache_inode(struct page_cache *cache)
+{
+	return container_of(cache, struct file_pages, cache)->inode;
 }
 
 /* Frames that files may take. */
 size_t
-ram_file_limit(void)
+files_in_memory_limit(void)
 {
 	static size_t limit; /* (a) memory does not change; 0: not asked yet */
 	struct page_totals totals;
@@ -129,7 +164,7 @@ read_page(struct page_cache *cache, struct transfer *to, uint64_t offset)
 	if (offset >= size)
 		return 0;
 	error = page_cache_get_page(&cache->object, offset >> PAGE_SHIFT, false, &page);
-	if (error)
+	if (error < 0)
 		return error == -ENXIO ? 0 : error;
 	bytes = MIN(to->left, MIN(PAGE_SIZE - start, size - offset));
 	moved = transfer_out_part(to, (char *)page_to_virt(page) + start, bytes);
@@ -156,6 +191,26 @@ regular_read(struct file *file, struct transfer *to, uint64_t offset)
 /* ---- Writing ------------------------------------------------------------------------------- */
 
 static int
+get_stored(struct page_cache *cache, uint64_t offset, size_t bytes, struct page **page)
+{
+	int error;
+
+	page_cache_balance(cache);
+	error = page_cache_grab(cache, offset >> PAGE_SHIFT, page);
+	if (error)
+		return error;
+	error = cache->store->reserve(cache, offset, offset + bytes);
+	if (error == -ENOSPC) {
+		/* A file that was removed keeps its blocks until its pages are clean. */
+		mount_write_back(0);
+		error = cache->store->reserve(cache, offset, offset + bytes);
+	}
+	if (error)
+		page_put(*page);
+	return error;
+}
+
+static int
 get_room(struct page_cache *cache, uint64_t index, struct page **page)
 {
 	int error;
@@ -164,7 +219,7 @@ get_room(struct page_cache *cache, uint64_t index, struct page **page)
 	page_cache_peek_pages(&cache->object, index, 1, page);
 	if (*page)
 		return 0;
-	if (page_cache_total() >= ram_file_limit())
+	if (page_cache_total_unstored() >= files_in_memory_limit())
 		return -ENOSPC;
 	error = page_cache_grab(cache, index, page);
 	return error == -ENOMEM ? -ENOSPC : error;
@@ -191,7 +246,8 @@ write_page(struct page_cache *cache, struct transfer *from, uint64_t offset)
 	size_t start = offset % PAGE_SIZE;
 	size_t bytes = MIN(from->left, PAGE_SIZE - start);
 	struct page *page;
-	int error = get_room(cache, offset >> PAGE_SHIFT, &page);
+	int error = cache->store ? get_stored(cache, offset, bytes, &page)
+				 : get_room(cache, offset >> PAGE_SHIFT, &page);
 	int64_t moved;
 
 	if (error)
@@ -199,6 +255,8 @@ write_page(struct page_cache *cache, struct transfer *from, uint64_t offset)
 	moved = transfer_in_part(from, (char *)page_to_virt(page) + start, bytes);
 	if (moved > 0)
 		page_cache_extend(cache, offset + (uint64_t)moved);
+	if (moved > 0 && cache->store)
+		page_cache_dirty(cache, page);
 	if (moved < (int64_t)bytes)
 		wipe_behind_end(cache, page, offset, bytes);
 	page_put(page);
@@ -241,6 +299,8 @@ regular_write(struct file *file, struct transfer *from, uint64_t *offset)
 		if (now > 0)
 			moved += now;
 	}
+	if (from->left > 0 && cache->store)
+		cache->store->trim(cache);
 	if (moved > 0)
 		inode_touch(inode, true);
 	mutex_unlock(&inode->lock);
@@ -250,30 +310,51 @@ regular_write(struct file *file, struct transfer *from, uint64_t *offset)
 static uint64_t
 regular_size(struct file *file)
 {
-	return ram_file_size(file->inode->file);
+	return file_pages_size(file->inode->file);
 }
 
 /* ---- Cutting and growing ------------------------------------------------------------------- */
 
 int
-ram_file_truncate(struct inode *inode, uint64_t size)
+file_pages_truncate(struct inode *inode, uint64_t size)
 {
+	int error = 0;
+
 	if (size > MAX_FILE_SIZE)
 		return -EFBIG;
+	if (mount_is_read_only(inode))
+		return -EROFS;
 	mutex_lock(&inode->lock);
-	page_cache_truncate(&inode->file->cache, size);
-	inode_touch(inode, true);
+	if (inode->ops->truncate)
+		error = inode->ops->truncate(inode, size);
+	else
+		page_cache_truncate(&inode->file->cache, size);
+	if (!error)
+		inode_touch(inode, true);
 	mutex_unlock(&inode->lock);
-	return 0;
+	return error;
 }
 
 int
-ram_file_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size)
+file_pages_sync(struct inode *inode, uint32_t *seen)
+{
+	struct page_cache *cache = &inode->file->cache;
+	int written = page_cache_write_back(cache, 0, UINT64_MAX);
+	int found = inode->mount ? inode->mount->ops->sync_inode(inode) : 0;
+	int earlier = page_cache_error(cache, seen);
+
+	return written ? written : earlier ? earlier : found;
+}
+
+int
+file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size)
 {
 	struct page_cache *cache = &inode->file->cache;
 	uint64_t first = offset >> PAGE_SHIFT, end = (offset + size - 1) / PAGE_SIZE + 1;
 	int error = 0;
 
+	if (cache->store)
+		return -EOPNOTSUPP;
 	mutex_lock(&inode->lock);
 	if (!keep_size && offset + size > page_cache_size(cache))
 		page_cache_zero_tail(cache);
