@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write the results as JSON")
     add("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     add("--list", action="store_true", help="list the cases and their points, run nothing")
+    add("--initrd", type=Path, metavar="FILE", help="default: DIR/build/initrd.cpio")
     add("--qemu", default=DEFAULT_QEMU, metavar="PATH", help=f"default: {DEFAULT_QEMU}")
     return parser
 
@@ -110,7 +111,10 @@ def _grade(args: argparse.Namespace) -> int:
             for line in built.warnings:  # shown, but they cost nothing
                 print(printable(line), flush=True)
             oracles = oracle.load(the_lab.oracle)
-            grader = Grader(the_lab, built.image, oracles, args.qemu, ref=args.ref)
+            grader = Grader(
+                the_lab, built.image, oracles, args.qemu, ref=args.ref,
+                initrd=_initrd(args, cases),
+            )  # fmt: skip
             for result in _run(grader, seeded, args.jobs):
                 results.append(result)
                 print(report.text(result), flush=True)
@@ -140,6 +144,29 @@ def _kernel(args: argparse.Namespace, the_lab: lab.Lab) -> Iterator[Built]:
         return
     warnings = _build(args.tree) if args.build else []
     yield Built(Image(args.kernel or args.tree / "build/gcc-debug/kernel.elf"), warnings)
+
+
+def _initrd(args: argparse.Namespace, cases: Sequence[lab.Case]) -> Path | None:
+    """The initrd, if a case needs it. Who builds kernels builds it, too."""
+    if not any(case.initrd for case in cases):
+        return None
+    path: Path = args.initrd or args.tree / "build/initrd.cpio"
+    if args.submission or args.build:
+        make_initrd(args.tree)
+    if not path.exists():
+        raise GradingError(f"there is no initrd {path}; build it with: make initrd")
+    return path
+
+
+def make_initrd(tree: Path) -> None:
+    """Bring the initrd of a tree up to date. Of a submission nothing goes into it."""
+    done = subprocess.run(
+        ["make", "-C", str(tree), "initrd"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        why = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise GradingError(f"cannot build the initrd: {''.join(why)}")
 
 
 def _brief(result: Result) -> str:

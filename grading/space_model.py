@@ -327,7 +327,7 @@ class Spaces:
         old = space.entries.get(page)
         allowed = self._is_allowed(space, region, page, access)
         if allowed is False or (allowed is None and faults) or faults is None:
-            if self._is_behind_end(region, page, access, old):
+            if result != NOMEM and self._is_behind_end(region, page, access, old):
                 self._refused(space, page, BUS, result, faults)
                 self._judge(space, page, entry)
                 return None

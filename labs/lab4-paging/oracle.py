@@ -1236,3 +1236,55 @@ def fault_cost(lab: Lab, _links: Links) -> Done:
                 limit += CROWD * LINK_LIMIT[1] // 64
             yield from judge_cost(lab, 20 * crowded + phase, limit, what)
         yield from lab.unmap(0, 0, 192)
+
+
+# ---- programs: tests/program_cases.c ---------------------------------------------------------
+
+CLD_EXITED = 1
+
+
+def program(lab: Lab, what: str) -> Generator[Expect, Record, int]:
+    """A program of the initrd has ended. Returns how many cases of its own went well."""
+    record = yield Expect(Ev.PROGRAM, arg=CLD_EXITED << 8, b=0, what=what)
+    lab.ctx.check(record.a == record.c, f"{record.a} of its {record.c} cases went well")
+    return record.a
+
+
+def totals(lab: Lab) -> Done:
+    """All programs have ended: faults of each common kind were counted, and nothing is left."""
+    what = "the faults of all programs"
+    record = yield Expect(Ev.STATS, arg=0, what=f"{what}: of zeroes, anonymous, copies")
+    kinds = min(record.a, record.b, record.c)
+    record = yield Expect(Ev.STATS, arg=1, what=f"{what}: reuse, of files, of stacks")
+    kinds = min(kinds, record.a, record.b)
+    record = yield Expect(Ev.STATS, arg=2, a=0, c=0, what=f"{what}: pages left (a, c), all (b)")
+    lab.ctx.check(0 < kinds < record.b, "programs cannot have run without faults of each kind")
+
+
+@lab_case
+def program_maps(lab: Lab) -> Done:
+    passed = 0
+    for name in ("mmap", "munmap", "mprotect", "brk"):
+        passed += yield from program(lab, f"run /tests/{name}")
+    lab.ctx.check(passed >= 40, f"only {passed} cases were tried")
+    yield from totals(lab)
+    yield from lab.end()
+
+
+@lab_case
+def program_forks(lab: Lab) -> Done:
+    passed = 0
+    for name in ("fork", "stack"):
+        passed += yield from program(lab, f"run /tests/{name}")
+    lab.ctx.check(passed >= 24, f"only {passed} cases were tried")
+    yield from totals(lab)
+    yield from lab.end()
+
+
+@lab_case
+def program_model(lab: Lab) -> Done:
+    lab.prng.below(1000000)
+    passed = yield from program(lab, "run /tests/vm_model")
+    lab.ctx.check(passed == 1, "it did not say that there is no contradiction")
+    yield from totals(lab)
+    yield from lab.end()
