@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import lab, oracle, report
+from . import initrd, lab, oracle, report
 from .errors import GradingError
 from .machine import DEFAULT_QEMU
 from .result import Result, Status, total
@@ -113,7 +113,9 @@ def _grade(args: argparse.Namespace) -> int:
             oracles = oracle.load(the_lab.oracle)
             grader = Grader(
                 the_lab, built.image, oracles, args.qemu, ref=args.ref,
-                initrd=_initrd(args, cases),
+                initrd=initrd.needed(
+                    cases, args.tree, args.initrd, build=bool(args.submission or args.build)
+                ),
             )  # fmt: skip
             for result in _run(grader, seeded, args.jobs):
                 results.append(result)
@@ -144,29 +146,6 @@ def _kernel(args: argparse.Namespace, the_lab: lab.Lab) -> Iterator[Built]:
         return
     warnings = _build(args.tree) if args.build else []
     yield Built(Image(args.kernel or args.tree / "build/gcc-debug/kernel.elf"), warnings)
-
-
-def _initrd(args: argparse.Namespace, cases: Sequence[lab.Case]) -> Path | None:
-    """The initrd, if a case needs it. Who builds kernels builds it, too."""
-    if not any(case.initrd for case in cases):
-        return None
-    path: Path = args.initrd or args.tree / "build/initrd.cpio"
-    if args.submission or args.build:
-        make_initrd(args.tree)
-    if not path.exists():
-        raise GradingError(f"there is no initrd {path}; build it with: make initrd")
-    return path
-
-
-def make_initrd(tree: Path) -> None:
-    """Bring the initrd of a tree up to date. Of a submission nothing goes into it."""
-    done = subprocess.run(
-        ["make", "-C", str(tree), "initrd"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        why = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise GradingError(f"cannot build the initrd: {''.join(why)}")
 
 
 def _brief(result: Result) -> str:
