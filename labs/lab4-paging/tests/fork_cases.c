@@ -15,18 +15,6 @@ begin_fork(struct lab *lab)
 	lab4_trace(lab, 60, TRACE_TOUCH);
 }
 
-static void
-move(struct lab *lab, size_t from, size_t pages, size_t to)
-{
-	uintptr_t result = 0;
-	int error = space_remap(lab->space[0], lab4_page(lab, from), pages * PAGE_SIZE,
-				pages * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
-				lab4_page(lab, to), &result);
-
-	evidence_log(EV_MOVE, (uint32_t)error, (uintptr_t)lab->space[0], lab4_page(lab, from),
-		     lab4_page(lab, to));
-}
-
 /* The child has the parent's regions and shares its pages; neither may write to these. */
 KTEST(spaces, fork)
 {
@@ -39,7 +27,7 @@ KTEST(spaces, fork)
 		lab4_write_page(lab, 0, 90 + i);
 	lab4_advise(lab, 0, 90 + prng_below(&t->prng, 3), 2, MADV_DONTFORK);
 	page = prng_below(&t->prng, 10);
-	move(lab, page, 8, 200 + prng_below(&t->prng, 100));
+	lab4_move(lab, 0, page, 8, 200 + prng_below(&t->prng, 100));
 	assert_eq(t, space_lock(lab->space[0], lab4_page(lab, 30), 4 * PAGE_SIZE, true, true), 0);
 	(void)lab4_fork(lab, 0, 1);
 	lab4_regions(lab, 0);

@@ -216,6 +216,17 @@ lab4_advise(struct lab *lab, unsigned i, size_t page, size_t pages, int advice)
 }
 
 void
+lab4_move(struct lab *lab, unsigned i, size_t from, size_t pages, size_t to)
+{
+	uintptr_t start = lab4_page(lab, from), target = lab4_page(lab, to), result = 0;
+	int error =
+	    space_remap(lab->space[i], start, pages * PAGE_SIZE, pages * PAGE_SIZE,
+			MREMAP_MAYMOVE | MREMAP_FIXED, target, &result);
+
+	evidence_log(EV_MOVE, (uint32_t)error, (uintptr_t)lab->space[i], start, target);
+}
+
+void
 lab4_faults(struct lab *lab, unsigned every)
 {
 	if (every == 0)

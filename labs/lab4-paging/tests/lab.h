@@ -109,6 +109,7 @@ void lab4_map_file(struct lab *lab, unsigned i, size_t page, size_t pages, unsig
 void lab4_unmap(struct lab *lab, unsigned i, size_t page, size_t pages);
 void lab4_protect(struct lab *lab, unsigned i, size_t page, size_t pages, unsigned prot);
 void lab4_advise(struct lab *lab, unsigned i, size_t page, size_t pages, int advice);
+void lab4_move(struct lab *lab, unsigned i, size_t from, size_t pages, size_t to);
 
 /* What a program would do with the word at an address; writes a new value. */
 enum fault_result lab4_access(struct lab *lab, unsigned i, uintptr_t address,

@@ -225,20 +225,32 @@ KTEST(spaces, merge)
 	struct lab *lab = lab4_begin(t);
 
 	lab4_space(lab, 0);
-	for (unsigned i = 0; i < LAB_FILES; i++)
-		lab4_file(lab, i, FILE_PAGES);
-	for (unsigned i = 0; i < 150; i++) {
+	lab4_file(lab, 0, FILE_PAGES);
+	for (unsigned i = 0; i < 200; i++) {
 		size_t page = 8 * prng_below(&t->prng, ARENA_PAGES / 8);
 		unsigned prot = prng_below(&t->prng, 2) ? RO : RW;
-		unsigned flags = prng_below(&t->prng, 4) ? MAP_SHARED : MAP_PRIVATE;
+		unsigned flags = prng_below(&t->prng, 4) ? MAP_SHARED : MAP_PRIVATE, offset;
+		size_t to;
 
-		switch (prng_below(&t->prng, 4)) {
+		switch (prng_below(&t->prng, 7)) {
 		case 0:
 			lab4_map(lab, 0, page, 8, prot);
 			break;
-		case 1: /* pages of the file in order, so that they go together */
-			lab4_map_file(lab, 0, page, 8, prot, 0, (unsigned)page, flags,
+		case 1:
+		case 2: /* mostly pages of the file in order, so that they go together */
+			offset = (unsigned)page + (prng_below(&t->prng, 4) ? 0 : 8);
+			lab4_map_file(lab, 0, page, 8, prot, 0, offset, flags,
 				      prng_below(&t->prng, 4) ? PROT_ALL : RW);
+			break;
+		case 3: /* what is moved keeps its home */
+			to = 8 * prng_below(&t->prng, ARENA_PAGES / 8);
+			lab4_map(lab, 0, page, 8, prot);
+			if (to != page)
+				lab4_move(lab, 0, page, 8, to);
+			break;
+		case 4: /* also where there are holes */
+			lab4_advise(lab, 0, page, ARENA_PAGES - page,
+				    prng_below(&t->prng, 2) ? MADV_DONTFORK : MADV_DOFORK);
 			break;
 		default:
 			lab4_protect(lab, 0, page, 16 - page / (ARENA_PAGES - 8) * 8, prot);
