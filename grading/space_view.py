@@ -162,5 +162,3 @@ def tables_for(pages: set[int]) -> set[tuple[int, int]]:
     return {
         (level, page >> 12 + _SPAN * (level + 1)) for page in pages for level in range(3)
     }
-
-

@@ -8,15 +8,13 @@ tables of all spaces that are left are walked in the guest's memory, and every f
 
 import enum
 from collections.abc import Callable, Generator
-from typing import Any
 
 from grading.errors import GuestError
 from grading.evidence import Record
 from grading.oracle import Context, Expect, Refused, Script, case
 from grading.pageview import MEMMAP_BASE
-from grading.space_check import ADDRESS, PAGE, PRESENT, USER, WRITABLE, Frames, walk
+from grading.space_check import ADDRESS, PAGE, Frames, walk
 from grading.space_model import (
-    DONE,
     EXECUTE,
     Entry,
     READ,
@@ -29,14 +27,13 @@ from grading.space_model import (
     Space,
     Spaces,
 )
-from grading.space_view import View, check_tables, tables_for
+from grading.space_view import View, tables_for
 
 SPACES, FILES, ARENA_PAGES, FILE_PAGES = 6, 2, 96, 48
 ANON = FILES
 NONE, RO, WO, RW, RX, ALL = 0, 1, 2, 3, 5, 7
 SHARED, PRIVATE = True, False
 NO_PAGE = 1
-MAP_FILES_KINDS = 4
 TRACE_MAP, TRACE_PROTECT, TRACE_FILES, TRACE_FORK, TRACE_DISCARD, TRACE_TOUCH = (
     1 << bit for bit in range(6)
 )
@@ -496,7 +493,7 @@ class Trees:
         gone = {
             (level, number)
             for level, number in self.tables - needed
-            if number << 12 + 9 * (level + 1) < end and start < number + 1 << 12 + 9 * (level + 1)
+            if number << 21 + 9 * level < end and start < number + 1 << 21 + 9 * level
         }
         # One that holds a table that stays, stays.
         kept = {
@@ -515,8 +512,9 @@ class Trees:
     def check(self, *, empty: bool = False) -> Done:
         """empty: there may be tables without entries, of which it complains."""
         yield Expect(
-            Ev.CHECK, a=None if empty else 0, b=len(self.entries), c=1 + len(self.tables), what="page_table_check()"
-        )
+            Ev.CHECK, None, None if empty else 0, len(self.entries), 1 + len(self.tables),
+            what="page_table_check(): contradictions (a), entries (b), tables (c)",
+        )  # fmt: skip
 
     def finish(self) -> Done:
         yield from self.clear(0, USER_END, 8)

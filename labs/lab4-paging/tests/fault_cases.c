@@ -12,8 +12,9 @@ KTEST(spaces, zero_page)
 	lab4_map(lab, 0, 4, 60, RW);
 	lab4_map(lab, 0, 70, 20, RO);
 	for (unsigned i = 0; i < 120; i++)
-		lab4_read_page(lab, 0, prng_below(&t->prng, 2) ? 4 + prng_below(&t->prng, 60)
-							       : 70 + prng_below(&t->prng, 20));
+		lab4_read_page(lab, 0,
+			       prng_below(&t->prng, 2) ? 4 + prng_below(&t->prng, 60)
+						       : 70 + prng_below(&t->prng, 20));
 	for (unsigned i = 0; i < 30; i++) {
 		lab4_write_page(lab, 0, 4 + prng_below(&t->prng, 60));
 		lab4_read_page(lab, 0, 4 + prng_below(&t->prng, 60));
@@ -45,8 +46,9 @@ KTEST(spaces, anonymous)
 /* What no region allows is refused, and changes nothing. */
 KTEST(spaces, refused)
 {
-	static const unsigned prots[] = { PROT_NONE,  PROT_READ, PROT_WRITE, PROT_EXEC,
-					  RW,	      PROT_READ | PROT_EXEC, PROT_ALL };
+	static const unsigned prots[] = { PROT_NONE, PROT_READ, PROT_WRITE,
+					  PROT_EXEC, RW,	PROT_READ | PROT_EXEC,
+					  PROT_ALL };
 	struct lab *lab = lab4_begin(t);
 
 	lab4_space(lab, 0);
@@ -268,7 +270,8 @@ KTEST(spaces, stack)
 	lab4_end(lab);
 }
 
-/* ---- Shortage ---------------------------------------------------------------------------------- */
+/* ---- Shortage ----------------------------------------------------------------------------------
+ */
 
 /* Without frames a fault gives none; nothing has changed, and nothing is lost. */
 KTEST(spaces, fault_shortage)

@@ -8,7 +8,7 @@
 
 #include "../../../kernel/x86_64/x86.h"
 
-#define STUCK	   20 /* faults that change nothing */
+#define STUCK	    20 /* faults that change nothing */
 #define FAULT_STUCK 15 /* in place of an enum fault_result */
 
 static struct lab the_paging_lab;
@@ -219,9 +219,8 @@ void
 lab4_move(struct lab *lab, unsigned i, size_t from, size_t pages, size_t to)
 {
 	uintptr_t start = lab4_page(lab, from), target = lab4_page(lab, to), result = 0;
-	int error =
-	    space_remap(lab->space[i], start, pages * PAGE_SIZE, pages * PAGE_SIZE,
-			MREMAP_MAYMOVE | MREMAP_FIXED, target, &result);
+	int error = space_remap(lab->space[i], start, pages * PAGE_SIZE, pages * PAGE_SIZE,
+				MREMAP_MAYMOVE | MREMAP_FIXED, target, &result);
 
 	evidence_log(EV_MOVE, (uint32_t)error, (uintptr_t)lab->space[i], start, target);
 }
@@ -378,8 +377,8 @@ log_region(const struct region_info *info, void *arg)
 	}
 	evidence_log(EV_REGION,
 		     info->prot | (info->flags & MAP_SHARED ? 1u : 0) << 8 |
-			 (unsigned)info->stack << 9 |
-			 (info->flags & MAP_LOCKED ? 1u : 0) << 10 | file << 16,
+			 (unsigned)info->stack << 9 | (info->flags & MAP_LOCKED ? 1u : 0) << 10 |
+			 file << 16,
 		     info->start, info->end, info->offset);
 	return ++log->nr < REGIONS_MAX;
 }
@@ -485,7 +484,7 @@ fork_or_end(struct lab *lab, unsigned i)
 static void
 touch(struct lab *lab, unsigned i)
 {
-	static const enum fault_access accesses[] = { FAULT_READ, FAULT_READ, FAULT_WRITE,
+	static const enum fault_access accesses[] = { FAULT_READ,  FAULT_READ,	FAULT_WRITE,
 						      FAULT_WRITE, FAULT_WRITE, FAULT_EXEC };
 	struct prng *prng = &lab->t->prng;
 	enum fault_access access = accesses[prng_below(prng, ARRAY_SIZE(accesses))];
@@ -496,7 +495,7 @@ touch(struct lab *lab, unsigned i)
 void
 lab4_trace(struct lab *lab, unsigned rounds, unsigned kinds)
 {
-	static const unsigned kind_of[] = { TRACE_MAP,	   TRACE_MAP,  TRACE_MAP,  TRACE_PROTECT,
+	static const unsigned kind_of[] = { TRACE_MAP,	   TRACE_MAP,  TRACE_MAP,    TRACE_PROTECT,
 					    TRACE_PROTECT, TRACE_FORK, TRACE_DISCARD };
 	struct prng *prng = &lab->t->prng;
 	size_t page, pages;

@@ -41,31 +41,31 @@ enum lab4_record {
 	EV_PROTECT,	   /* the same */
 	EV_ADVISE,	   /* the same */
 	EV_MOVE,	   /* arg: error; a: space; b: from; c: to */
-	EV_ACCESS,	   /* arg: access | result << 8 | faults << 16; a: address; b: value; c: entry */
-	EV_FAULT,	   /* the same, of space_fault() alone; b: 0 */
-	EV_FORK,	   /* arg: error; a: parent; b: child; c: its root table */
-	EV_REGION,	   /* arg: see lab4_regions(); a: start; b: end; c: offset */
-	EV_REGIONS_END,	   /* a: how many */
-	EV_COUNTS,	   /* arg: tables; a: pages resident; b: anonymous; c: in regions */
-	EV_CHECK,	   /* a: contradictions that space_check() found */
-	EV_STATS,	   /* arg: which three of struct space_stats; a, b, c */
-	EV_FRAMES,	   /* a: free frames of the machine */
-	EV_FAULTS,	   /* arg: 0: a: one in so many fails; 1: a: so many failed */
-	EV_TABLE,	   /* a: root of a tree of tables */
-	EV_ROW,		   /* arg: error; a: first page; b: pages; c: frame of the table */
-	EV_ENTRY,	   /* a: address; b: entry, 0: cleared */
-	EV_LOOKUP,	   /* the same, found */
-	EV_PRUNE,	   /* arg: tables taken out; a: start; b: end; c: tables that are left */
-	EV_LINK,	   /* a: region; b: start; c: end. Linked, or before it is unlinked */
-	EV_FOUND,	   /* arg: which function; a: address; b: start, 1: none; c: end */
-	EV_PART,	   /* arg: file; a: start; b: end; c: offset in pages */
-	EV_HOME,	   /* of the same part: a: home; b: lowest; c: how it is protected */
-	EV_OBJECT,	   /* arg: references; a: object; b: regions in its list */
-	EV_STACK,	   /* arg: error; a: space; b: top; c: limit */
-	EV_GUARD,	   /* arg: is the gap below stacks kept; a: space */
-	EV_COST,	   /* arg: phase; a: instructions */
-	EV_WORKER,	   /* arg: which; a: errors */
-	EV_PROGRAM,	   /* arg: status; a: cases that passed; b: that failed; c: planned */
+	EV_ACCESS, /* arg: access | result << 8 | faults << 16; a: address; b: value; c: entry */
+	EV_FAULT,  /* the same, of space_fault() alone; b: 0 */
+	EV_FORK,   /* arg: error; a: parent; b: child; c: its root table */
+	EV_REGION, /* arg: see lab4_regions(); a: start; b: end; c: offset */
+	EV_REGIONS_END, /* a: how many */
+	EV_COUNTS,	/* arg: tables; a: pages resident; b: anonymous; c: in regions */
+	EV_CHECK,	/* a: contradictions that space_check() found */
+	EV_STATS,	/* arg: which three of struct space_stats; a, b, c */
+	EV_FRAMES,	/* a: free frames of the machine */
+	EV_FAULTS,	/* arg: 0: a: one in so many fails; 1: a: so many failed */
+	EV_TABLE,	/* a: root of a tree of tables */
+	EV_ROW,		/* arg: error; a: first page; b: pages; c: frame of the table */
+	EV_ENTRY,	/* a: address; b: entry, 0: cleared */
+	EV_LOOKUP,	/* the same, found */
+	EV_PRUNE,	/* arg: tables taken out; a: start; b: end; c: tables that are left */
+	EV_LINK,	/* a: region; b: start; c: end. Linked, or before it is unlinked */
+	EV_FOUND,	/* arg: which function; a: address; b: start, 1: none; c: end */
+	EV_PART,	/* arg: file; a: start; b: end; c: offset in pages */
+	EV_HOME,	/* of the same part: a: home; b: lowest; c: how it is protected */
+	EV_OBJECT,	/* arg: references; a: object; b: regions in its list */
+	EV_STACK,	/* arg: error; a: space; b: top; c: limit */
+	EV_GUARD,	/* arg: is the gap below stacks kept; a: space */
+	EV_COST,	/* arg: phase; a: instructions */
+	EV_WORKER,	/* arg: which; a: errors */
+	EV_PROGRAM,	/* arg: status; a: cases that passed; b: that failed; c: planned */
 };
 
 struct lab_file {

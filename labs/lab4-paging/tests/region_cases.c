@@ -141,8 +141,7 @@ KTEST(spaces, link)
 static void
 log_part(struct lab *lab, const struct region *region)
 {
-	evidence_log(EV_PART,
-		     region->object == &lab->file[0].cache.object ? 0 : ANON,
+	evidence_log(EV_PART, region->object == &lab->file[0].cache.object ? 0 : ANON,
 		     region_start(region), region_end(region), region->offset);
 	evidence_log(EV_HOME, region->prot | region->max_prot << 8, region->home, region->lowest,
 		     region->flags);

@@ -158,7 +158,7 @@ KTEST(spaces, shootdown, .min_cpus = 4, .budget_ms = 30000)
 
 /* ---- At the same time --------------------------------------------------------------------- */
 
-#define STRESS_CPUS 4
+#define STRESS_CPUS  4
 #define SHARED_PAGES 48
 
 struct stress {
@@ -220,8 +220,8 @@ stress(void *arg)
 		(void)use_word(self, self->lab->space[0], word, (number + 1) << 16 | i);
 		if (i % 2)
 			use_own(self);
-		self->errors += use_word(self, self->lab->space[0], word, 0) !=
-				((number + 1) << 16 | i);
+		self->errors +=
+		    use_word(self, self->lab->space[0], word, 0) != ((number + 1) << 16 | i);
 	}
 }
 

@@ -303,13 +303,15 @@ protect_locked(struct address_space *space, uintptr_t start, uintptr_t end, unsi
 	struct gather gather;
 
 	regions_cut(space, start, end, spares);
-	for (region = region_find_from(space, start); region && region_start(region) < end;
+	gather_begin(&gather, space);
+	for (region = region_find(space, start); region && region_start(region) < end;
 	     region = region_next(region)) {
+		if (region->prot == prot)
+			continue;
 		region->prot = prot;
-		gather_begin(&gather, space);
 		protect_pages(&gather, region);
-		gather_end(&gather);
 	}
+	gather_end(&gather);
 	regions_merge(space, start, end, dead);
 }
 
