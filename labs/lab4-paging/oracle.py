@@ -16,11 +16,11 @@ from grading.pageview import MEMMAP_BASE
 from grading.space_check import ADDRESS, PAGE, Frames, walk
 from grading.space_model import (
     EXECUTE,
-    Entry,
     READ,
     STACK_START,
     USER_END,
     WRITE,
+    Entry,
     File,
     Frame,
     Region,
