@@ -341,6 +341,7 @@ class Spaces:
         faulted = allowed is False or (allowed is None and faults != 0)
         if not faulted and faults is None:
             space.stats["spurious"] += 1
+            space.stats["minor"] += 1
         now = self._resolve(space, region, page, access, faulted)
         if faults is not None and access != EXECUTE:
             now.accessed = True

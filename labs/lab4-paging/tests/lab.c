@@ -8,8 +8,9 @@
 
 #include "../../../kernel/x86_64/x86.h"
 
-#define STUCK	    20 /* faults that change nothing */
-#define FAULT_STUCK 15 /* in place of an enum fault_result */
+#define STUCK	    20	 /* faults that change nothing */
+#define LOGGED_MAX  1000 /* regions, of lists that may have no end */
+#define FAULT_STUCK 15	 /* in place of an enum fault_result */
 
 static struct lab the_paging_lab;
 
@@ -160,7 +161,7 @@ lab4_object(struct lab *lab, unsigned i)
 	struct list_head *at;
 	unsigned nr = 0;
 
-	for (at = object->regions.next; at != &object->regions && nr < REGIONS_MAX; at = at->next)
+	for (at = object->regions.next; at != &object->regions && nr < LOGGED_MAX; at = at->next)
 		nr++;
 	spin_unlock_irqrestore(&object->lock, irq);
 	evidence_log(EV_OBJECT, file->references, (uintptr_t)object, nr, 0);
@@ -380,7 +381,7 @@ log_region(const struct region_info *info, void *arg)
 			 (unsigned)info->stack << 9 | (info->flags & MAP_LOCKED ? 1u : 0) << 10 |
 			 file << 16,
 		     info->start, info->end, info->offset);
-	return ++log->nr < REGIONS_MAX;
+	return ++log->nr < LOGGED_MAX;
 }
 
 void

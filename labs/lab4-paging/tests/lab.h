@@ -65,6 +65,7 @@ enum lab4_record {
 	EV_GUARD,	/* arg: is the gap below stacks kept; a: space */
 	EV_COST,	/* arg: phase; a: instructions */
 	EV_WORKER,	/* arg: which; a: errors */
+	EV_HELD,	/* arg: is the page of a translation that a CPU has kept in use; a: frame */
 	EV_PROGRAM,	/* arg: status; a: cases that passed; b: that failed; c: planned */
 };
 

@@ -47,7 +47,33 @@ static struct {
 
 #define STOP UINT32_MAX
 
+/* In place of an access: keep the translation while others take the page away. */
+#define HOLD ((enum fault_access)3)
+
 static bool work_started[WORKERS];
+
+/*
+ * With interrupts off this CPU cannot be made to forget anything. Wait until the entry has gone,
+ * and then long enough for whoever took it to do something rash.
+ */
+static void
+hold(struct lab *lab, uintptr_t address)
+{
+	paddr_t root = lab->space[0]->table.root;
+	struct page *page;
+	irqflags_t irq;
+
+	(void)lab4_access(lab, 0, address, FAULT_WRITE);
+	irq = arch_irq_save();
+	page = entry_page(lab4_entry(root, address));
+	__atomic_store_n(&order.turn, 0, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < 100000 && lab4_entry(root, address); i++)
+		arch_cpu_relax();
+	for (unsigned i = 0; i < 5000; i++)
+		arch_cpu_relax();
+	evidence_log(EV_HELD, page->use == PAGE_USE_ANON, page_to_pfn(page), 0, 0);
+	arch_irq_restore(irq);
+}
 
 static void
 obey(void *arg)
@@ -57,13 +83,25 @@ obey(void *arg)
 	lab4_use(order.lab->space[0]);
 	__atomic_store_n(&work_started[self - 1], true, __ATOMIC_RELEASE);
 	while ((turn = __atomic_load_n(&order.turn, __ATOMIC_ACQUIRE)) != STOP) {
-		if (turn == self) {
+		if (turn == self && order.access == HOLD) {
+			hold(order.lab, order.address);
+		} else if (turn == self) {
 			(void)lab4_access(order.lab, 0, order.address, order.access);
 			__atomic_store_n(&order.turn, 0, __ATOMIC_RELEASE);
 		}
 		thread_yield();
 	}
 	lab4_use(NULL);
+}
+
+static void
+give_order(unsigned cpu, uintptr_t address, enum fault_access access)
+{
+	order.address = address;
+	order.access = access;
+	__atomic_store_n(&order.turn, cpu, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&order.turn, __ATOMIC_ACQUIRE) != 0)
+		thread_yield();
 }
 
 /* Let a CPU make an access somewhere, and wait until it has; 0 is this one. */
@@ -78,11 +116,7 @@ access_on(struct lab *lab, unsigned cpu)
 		(void)lab4_access(lab, 0, address, access);
 		return;
 	}
-	order.address = address;
-	order.access = access;
-	__atomic_store_n(&order.turn, cpu, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&order.turn, __ATOMIC_ACQUIRE) != 0)
-		thread_yield();
+	give_order(cpu, address, access);
 }
 
 static void
@@ -148,6 +182,19 @@ KTEST(spaces, shootdown, .min_cpus = 4, .budget_ms = 30000)
 		change_something(lab, (unsigned)prng_below(&t->prng, 6));
 		for (unsigned k = 0; k < 24; k++)
 			access_on(lab, (unsigned)prng_below(&t->prng, WORKERS + 1));
+	}
+	/* And as long as one of them has not, the page must not be let go. */
+	lab4_map(lab, 0, 0, 32, RW);
+	for (unsigned i = 0; i < 6; i++) {
+		size_t page = prng_below(&t->prng, 32);
+		unsigned cpu = 1 + (unsigned)prng_below(&t->prng, WORKERS);
+
+		give_order(cpu, lab4_page(lab, page), HOLD);
+		if (i % 2)
+			lab4_unmap(lab, 0, page, 1);
+		else
+			lab4_advise(lab, 0, page, 1, MADV_DONTNEED);
+		lab4_map(lab, 0, page, 1, RW);
 	}
 	__atomic_store_n(&order.turn, STOP, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < WORKERS; i++)

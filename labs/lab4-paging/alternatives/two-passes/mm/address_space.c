@@ -18,17 +18,18 @@
  *	fork()           copied                  shared, write-protected
  *
  * An address space is also a set of CPUs, those that use its page tables at the moment:
- * space->cpus. A CPU joins it before it loads the tables, and leaves it after it has loaded
- * others, so that whoever changes an entry knows whom to tell.
+ * space->users. A CPU joins it before it loads the tables, and leaves it after it has loaded
+ * others, so that whoever changes an entry knows whom to tell. What a CPU that has left may still
+ * remember is the machine's affair: see arch_mmu_flush().
  *
  * LOCKING. One mutex a space, for regions and tables alike: a fault holds it from finding the
  * region to writing the entry, so nothing that it has found out becomes untrue. Order, outermost
  * first: spaces_lock, a parent's lock, its child's, then the spin locks of objects. What a file
  * system does to give a page must not wait for anybody who touches the memory of programs.
  *
- * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses, process-context
- * identifiers.
+ * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses.
  */
+#include <cmdline.h>
 #include <errno.h>
 #include <percpu.h>
 #include <slab.h>
@@ -39,10 +40,14 @@
 static KMEM_CACHE(space_cache, "address_space", sizeof(struct address_space), 0, 0, NULL);
 static KMEM_CACHE(family_cache, "space_family", sizeof(struct space_family), 0, 0, NULL);
 
+uint64_t regions_max = 65530; /* (c) as Linux has it */
+TUNABLE(regions_max, "mm.max_map_count", 16, UINT32_MAX, "regions that one address space may have");
+
 struct mutex spaces_lock = MUTEX_INIT(spaces_lock);
 struct list_head all_spaces = LIST_INIT(all_spaces);
 
 static DEFINE_PER_CPU(struct address_space *, active_space); /* (i) whose tables it uses */
+static uint64_t last_id;				     /* (a) of the youngest space */
 
 void
 space_init(void)
@@ -94,10 +99,11 @@ space_create_in(struct space_family *family)
 	if (!family)
 		list_init(&space->family->spaces);
 	mutex_init(&space->lock);
+	space->users.id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 	space->references = 1;
 	range_tree_init(&space->regions, 0, USER_END);
 	list_init(&space->moved);
-	space->map_top = USER_END;
+	space->map_top = USER_WINDOW;
 	space->guard_stack = true;
 	enter(space);
 	return space;
@@ -155,8 +161,8 @@ space_put(struct address_space *space)
 
 	if (__atomic_sub_fetch(&space->references, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	if (space->cpus != 0)
-		panic("address space: CPUs %#lx use it still", (unsigned long)space->cpus);
+	if (space->users.cpus != 0)
+		panic("address space: CPUs %#lx use it still", (unsigned long)space->users.cpus);
 	empty(space);
 	family = leave(space);
 	if (family)
@@ -175,10 +181,10 @@ space_activate(struct address_space *space)
 	if (space == old)
 		return;
 	if (space)
-		__atomic_fetch_or(&space->cpus, bit, __ATOMIC_SEQ_CST);
-	arch_mmu_load(space ? space->table.root : 0);
+		__atomic_fetch_or(&space->users.cpus, bit, __ATOMIC_SEQ_CST);
+	arch_mmu_load(space ? space->table.root : 0, space ? &space->users : NULL);
 	if (old)
-		__atomic_fetch_and(&old->cpus, ~bit, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&old->users.cpus, ~bit, __ATOMIC_SEQ_CST);
 	this_cpu(active_space) = space;
 }
 
@@ -236,7 +242,54 @@ unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
 bool
 has_too_many_regions(struct address_space *space, unsigned more)
 {
-	return space->regions.tree.nr + more > REGIONS_MAX;
+	return space->regions.tree.nr + more > regions_max;
+}
+
+uint64_t
+space_regions_max(void)
+{
+	return regions_max;
+}
+
+struct memory_object *
+space_object_at(struct address_space *space, uintptr_t address)
+{
+	struct memory_object *object = NULL;
+	struct region *region;
+
+	mutex_lock(&space->lock);
+	region = region_find(space, address);
+	if (region && region->object && region_start(region) == address && region->offset == 0) {
+		object = region->object;
+		object->ops->get(object);
+	}
+	mutex_unlock(&space->lock);
+	return object;
+}
+
+size_t
+space_unmap_object(struct address_space *space, uintptr_t start, size_t length,
+		   struct memory_object *object)
+{
+	struct list_head dead = LIST_INIT(dead);
+	struct region_spares spares = { .nr = 0 };
+	struct region *region, *next;
+	size_t pages = 0;
+
+	mutex_lock(&space->lock);
+	region = region_find(space, start);
+	for (; region && region_start(region) - start < length; region = next) {
+		uint64_t index = (region_start(region) - start) >> PAGE_SHIFT;
+
+		next = region_next(region);
+		if (region->object != object || region->offset != index)
+			continue;
+		pages += region_pages(region);
+		unmap_locked(space, region_start(region), region_end(region), &spares, &dead);
+	}
+	mutex_unlock(&space->lock);
+	regions_bury(&dead);
+	return pages;
 }
 
 int

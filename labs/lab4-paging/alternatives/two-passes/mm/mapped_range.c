@@ -10,7 +10,7 @@
  * IDEA. Gather what has been taken out, and ask once for many:
  *
  *	clear entry, clear entry, ...     -->  gather: pages, addresses, empty tables
- *	gather full, or the end           -->  1. all CPUs in space->cpus forget the addresses
+ *	gather full, or the end           -->  1. all CPUs in space->users forget the addresses
  *	                                       2. the pages lose their mappings, tables are freed
  *
  * Up to GATHER_ADDRESSES pages are forgotten one by one, more of them all at once. An entry
@@ -48,7 +48,7 @@ void
 gather_end(struct gather *gather)
 {
 	if (gather->nr_addresses > 0 || gather->nr_pages > 0)
-		arch_mmu_flush(&gather->space->cpus, NULL, MAX(gather->nr_addresses, 1u));
+		arch_mmu_flush(&gather->space->users, NULL, MAX(gather->nr_addresses, 1u));
 	while (gather->nr_huge > 0)
 		huge_page_unmap(gather->huge[--gather->nr_huge]);
 	while (gather->nr_pages > 0)

@@ -47,6 +47,7 @@ copy_locked(struct address_space *parent, struct address_space *child)
 	child->heap_end = parent->heap_end;
 	child->map_top = parent->map_top;
 	child->guard_stack = parent->guard_stack;
+	child->no_huge = parent->no_huge;
 	for (region = region_find_from(parent, 0); region && !error; region = region_next(region)) {
 		if (!(region->flags & REGION_NO_FORK))
 			error = copy_region(region, child);

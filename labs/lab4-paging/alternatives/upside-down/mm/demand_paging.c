@@ -33,7 +33,8 @@
  * a reference is only made from another one and this one is under the lock that we hold.
  *
  * Pages of a file that lie around one that was read, and are in memory, are mapped at the same
- * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one.
+ * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one. Not
+ * where the program has said that it touches pages at random.
  *
  * An entry that is replaced by one to another frame (7, and 2 over the zero page) may still be in
  * the TLBs of CPUs that run other threads of the program; they are flushed before the old frame
@@ -86,7 +87,7 @@ map_own(struct fault *fault, struct page *page, mmu_entry_t old)
 	if (arch_mmu_exchange(fault->row.entry, new) == 0)
 		fault->row.table->owner++;
 	if (old)
-		arch_mmu_flush(&fault->space->cpus, &fault->page, 1);
+		arch_mmu_flush(&fault->space->users, &fault->page, 1);
 	space_count_resident(fault->space, 1);
 	fault->space->nr_anonymous++;
 }
@@ -205,7 +206,7 @@ fault_file(struct fault *fault)
 
 	if (result != FAULT_DONE)
 		return result;
-	if (!write)
+	if (!write && !(fault->region->flags & REGION_RANDOM))
 		row = around(fault);
 	at = (unsigned)((fault->page - row.start) >> PAGE_SHIFT);
 	if (row.nr > 1)
@@ -231,7 +232,7 @@ fault_copy(struct fault *fault, struct page *from)
 		return FAULT_NOMEM;
 	/* Nobody may write to what is being copied; readers come back here and wait. */
 	(void)arch_mmu_exchange(fault->row.entry, 0);
-	arch_mmu_flush(&fault->space->cpus, NULL, 1);
+	arch_mmu_flush(&fault->space->users, NULL, 1);
 	arch_copy_page(page_to_virt(page), page_to_virt(from));
 	page_map(page);
 	arch_mmu_write(fault->row.entry, make_entry(fault, page, 0));
@@ -364,6 +365,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	if (entry && (access != FAULT_WRITE || arch_mmu_is_writable(entry))) {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
+		space->stats.faults_minor++;
 		return FAULT_DONE;
 	}
 	result = entry ? fault_protected(&fault, entry) : fault_missing(&fault);
