@@ -971,7 +971,7 @@ def stack(lab: Lab) -> Done:
         if turn > 0:
             page = top - 40 - lab.prng.below(limit + 200)
             pages = 1 + lab.prng.below(3)
-            yield from lab.map(0, page, pages, (RW, RO, NONE)[lab.prng.below(3)])
+            yield from lab.map(0, page, pages, (NONE, RW, RO)[turn - 1])
         for i in range(24):
             reach = min(limit + 400, 60 + i * (limit + 400) // 20)
             page = top - 1 - lab.prng.below(reach)
@@ -1175,8 +1175,10 @@ def change_something(lab: Lab, what: int) -> Done:
         yield from lab.discard(0, page, pages)
     elif what == 3:
         yield from lab.fork(0, 1)
-        for _ in range(6):
-            yield from lab.write_page(0, lab.prng.below(32))
+        for k in range(16):
+            yield from lab.access(0, lab.page((page + k) % 32), READ)
+        for k in range(8):
+            yield from lab.write_page(0, (page + 2 * k) % 32)
         yield from lab.put(1)
     else:
         yield from lab.protect(0, 0, 32, RW)

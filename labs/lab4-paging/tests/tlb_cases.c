@@ -152,8 +152,10 @@ change_something(struct lab *lab, unsigned i)
 		break;
 	case 3:
 		(void)lab4_fork(lab, 0, 1);
-		for (unsigned k = 0; k < 6; k++)
-			lab4_write_page(lab, 0, prng_below(&lab->t->prng, 32));
+		for (unsigned k = 0; k < 16; k++) /* and keep what is shared now */
+			give_order(1 + k % WORKERS, lab4_page(lab, (page + k) % 32), FAULT_READ);
+		for (unsigned k = 0; k < 8; k++)
+			lab4_write_page(lab, 0, (page + 2 * k) % 32);
 		lab4_put(lab, 1);
 		break;
 	case 4:
