@@ -1049,6 +1049,8 @@ def dont_fork(lab: Lab, page: int, pages: int, dont: bool) -> Done:
 @lab_case
 def fork(lab: Lab) -> Done:
     yield from begin_fork(lab)
+    yield from lab.map(0, 4000, 8, RW, 0, 0)
+    yield from lab.read_page(0, 4000)
     yield from lab.map(0, 90, 6, RW)
     for i in range(6):
         yield from lab.write_page(0, 90 + i)

@@ -22,6 +22,9 @@ KTEST(spaces, fork)
 	size_t page;
 
 	begin_fork(lab);
+	/* Far away from all that the child gets: there it needs no table. */
+	lab4_map_file(lab, 0, 4000, 8, RW, 0, 0, MAP_PRIVATE, PROT_ALL);
+	lab4_read_page(lab, 0, 4000);
 	lab4_map(lab, 0, 90, 6, RW);
 	for (unsigned i = 0; i < 6; i++)
 		lab4_write_page(lab, 0, 90 + i);
