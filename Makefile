@@ -326,6 +326,7 @@ ktest: $(KERNEL) ## run the kernel's test suites; SUITE=buddy or SUITE=buddy.mer
 grade: ## mark a lab, LAB=buddy; CASE= SEED= only some, again; JSON= JUNIT= also to these files
 	@$(submake) $(PYTHON) grading/grade --build --kernel $(KERNEL) $(if $(LAB),--lab $(LAB)) \
 		$(if $(REF_LABS),--ref '$(subst $(space),$(comma),$(REF_LABS))') \
+		$(if $(INITRD),--initrd $(INITRD)) \
 		$(if $(CASE),--case $(CASE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(JSON),--json $(JSON)) $(if $(JUNIT),--junit $(JUNIT))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from . import lab, oracle, report
+from . import initrd, lab, oracle, report
 from .errors import GradingError
 from .machine import DEFAULT_QEMU
 from .result import Result, Status, total
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write the results as JSON")
     add("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     add("--list", action="store_true", help="list the cases and their points, run nothing")
+    add("--initrd", type=Path, metavar="FILE", help="default: DIR/build/initrd.cpio")
     add("--qemu", default=DEFAULT_QEMU, metavar="PATH", help=f"default: {DEFAULT_QEMU}")
     return parser
 
@@ -110,7 +111,12 @@ def _grade(args: argparse.Namespace) -> int:
             for line in built.warnings:  # shown, but they cost nothing
                 print(printable(line), flush=True)
             oracles = oracle.load(the_lab.oracle)
-            grader = Grader(the_lab, built.image, oracles, args.qemu, ref=args.ref)
+            grader = Grader(
+                the_lab, built.image, oracles, args.qemu, ref=args.ref,
+                initrd=initrd.needed(
+                    cases, args.tree, args.initrd, build=bool(args.submission or args.build)
+                ),
+            )  # fmt: skip
             for result in _run(grader, seeded, args.jobs):
                 results.append(result)
                 print(report.text(result), flush=True)

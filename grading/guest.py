@@ -30,6 +30,11 @@ class Guest:
         self._pages: dict[int, int] = {}  # virtual page -> physical address
         self.image = image
 
+    @property
+    def memory_size(self) -> int:
+        """Bytes of physical memory."""
+        return len(self._ram)
+
     def read_physical(self, paddr: int, size: int) -> bytes:
         if paddr < 0 or size < 0 or paddr + size > len(self._ram):
             raise GuestError(f"no memory at physical address {paddr:#x} ({size} bytes)")

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import GradingError
 
-_CASE_KEYS = {"name", "points", "cpus", "section", "hint", "options", "memory_mib"}
+_CASE_KEYS = {"name", "points", "cpus", "section", "hint", "options", "memory_mib", "initrd"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Case:
     cpus: int = 1
     memory_mib: int = 128
     options: str = ""  # more for the kernel's command line
+    initrd: bool = False  # is it booted with the initrd, whose programs it runs?
 
 
 @dataclass(frozen=True)

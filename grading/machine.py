@@ -101,6 +101,7 @@ class Machine:
     cpu: str = "max"
     icount: bool = True
     disks: tuple[Disk, ...] = ()
+    initrd: Path | None = None
 
     def command(self, ram_fd: int, serial_fd: int, log_fd: int) -> list[str]:
         """The emulator's command line, with files given by number."""
@@ -122,6 +123,7 @@ class Machine:
             "-D", f"/proc/self/fd/{log_fd}",
             *self._disk_options(),
             "-kernel", str(self.kernel), "-append", self._append(),
+            *(["-initrd", str(self.initrd)] if self.initrd else []),
         ]  # fmt: skip
 
     def _disk_options(self) -> list[str]:

@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import addresses, backtrace, evidence, ktap, oracle
 from .errors import GuestError
@@ -54,6 +55,7 @@ class Grader:
     limits: Limits = LIMITS
     stop: threading.Event = field(default_factory=threading.Event)
     ref: str = ""  # earlier labs of which the kernel has the reference's objects, "1,2"
+    initrd: Path | None = None  # for the cases that are booted with it
 
     def grade(self, case: Case, seed: int) -> Result:
         """Boot the case with that seed and judge it."""
@@ -63,6 +65,7 @@ class Grader:
             qemu=self.qemu,
             cpus=case.cpus,
             memory_mib=case.memory_mib,
+            initrd=self.initrd if case.initrd else None,
         )
         run = boot(machine, self.limits, self.stop)
         try:

@@ -15,7 +15,7 @@ gdb: $(KERNEL) ## debug: attach to make debug, or else boot and debug on this te
 replay: $(KERNEL) ## do one case again as the grader did, in GDB: LAB= CASE= SEED= [REVERSE=1]
 	@$(PYTHON) scripts/replay --kernel $(KERNEL) $(if $(LAB),--lab '$(LAB)') --case '$(CASE)' \
 		$(if $(SEED),--seed '$(SEED)') $(if $(filter 1,$(REVERSE)),--reverse) \
-		$(if $(filter 0,$(GDB)),--no-gdb)
+		$(if $(filter 0,$(GDB)),--no-gdb) $(if $(INITRD),--initrd '$(INITRD)')
 
 $(call needs,debug,qemu-system-x86_64)
 $(call needs,gdb replay,qemu-system-x86_64 gdb)

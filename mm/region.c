@@ -247,16 +247,31 @@ region_grow_down(struct region *region, uintptr_t start)
 
 /* ---- Finding ----------------------------------------------------------------------------- */
 
-struct region *
-region_find(struct address_space *space, uintptr_t address)
-{
-	return region_of(range_find(&space->regions, address));
-}
-
+/* A way down for every fault: right of what ends before the address, else left for a lower one. */
 struct region *
 region_find_from(struct address_space *space, uintptr_t address)
 {
-	return region_of(range_find_from(&space->regions, address));
+	struct tree_node *node = space->regions.tree.root;
+	struct region *found = NULL;
+
+	while (node) {
+		struct region *region = region_of(container_of(node, struct range, node));
+		bool ends_behind = address < region_end(region);
+
+		space->regions.tree.steps++;
+		if (ends_behind)
+			found = region;
+		node = node->child[!ends_behind];
+	}
+	return found;
+}
+
+struct region *
+region_find(struct address_space *space, uintptr_t address)
+{
+	struct region *region = region_find_from(space, address);
+
+	return region && region_start(region) <= address ? region : NULL;
 }
 
 struct region *

@@ -2,10 +2,10 @@
 """A run of the kernel with tracing on, and what it leaves in memory."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grading import lab
+from grading import initrd, lab
 from grading.guest import Guest
 from grading.machine import STATUS_PASS, Limits, Machine, Run, boot
 from grading.symbols import Image
@@ -29,7 +29,8 @@ def machine_for_case(tree: Path, kernel: Path, lab_name: str, case_name: str, se
     the_lab = lab.find(tree, lab_name)
     [case] = the_lab.select([case_name])
     words = command_line(the_lab, case, seed)
-    return machine_for(kernel, words, case.cpus, case.memory_mib)
+    machine = machine_for(kernel, words, case.cpus, case.memory_mib)
+    return replace(machine, initrd=initrd.needed([case], tree, build=True))
 
 
 def machine_for(kernel: Path, words: str, cpus: int = 1, memory_mib: int = 256) -> Machine:

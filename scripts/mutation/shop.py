@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading import lab, oracle
+from grading import initrd, lab, oracle
 from grading.debuginfo import DebugInfo
 from grading.lab import Case, Lab
 from grading.machine import Limits
@@ -58,6 +58,7 @@ class Shop:
         self._oracles = oracle.load(self.lab.oracle)
         self._workshop = Workshop(tree, self.lab, scratch, Unconfined())
         self._workshop.prepare()
+        self._initrd = initrd.needed(self.lab.cases, tree, build=True)
         self._layouts = self._workshop.image.debug
 
     def mark(
@@ -80,7 +81,7 @@ class Shop:
                 raise DoesNotBuild(errors_of(done.output)[0])
             grader = Grader(
                 self.lab, _NoLines(bench.kernel, self._layouts), self._oracles,
-                limits=_LIMITS, stop=self.stop,
+                limits=_LIMITS, stop=self.stop, initrd=self._initrd,
             )  # fmt: skip
             for seed, case in itertools.product(seeds, cases):
                 if case.name in marks.caught_by:

@@ -559,7 +559,7 @@ def test_every_lab_is_graded_and_every_stage_is_tested(
 ) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     test_all = load("scripts/test-all")
-    for name in ("lab1-buddy", "lab2-zones", "lab3-slab"):
+    for name in ("lab1-buddy", "lab2-zones", "lab3-slab", "lab4-paging"):
         add(tmp_path, {f"labs/{name}/lab.toml": ""})
     monkeypatch.setattr(test_all, "ROOT", tmp_path)
     names = [step.name for step in test_all.steps(Path("build"))]
@@ -568,6 +568,7 @@ def test_every_lab_is_graded_and_every_stage_is_tested(
         "build LAB=1", "suites gcc-debug-lab1 --smp=4", "grade buddy",
         "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones",
         "build LAB=3", "suites gcc-debug-lab3 --smp=4", "grade slab",
+        "grade paging",
     ]  # fmt: skip
 
 
