@@ -79,6 +79,7 @@ class Machine:
     memory_mib: int = 128
     cpu: str = "max"
     icount: bool = True
+    initrd: Path | None = None
 
     def command(self, ram_fd: int, serial_fd: int, log_fd: int) -> list[str]:
         """The emulator's command line, with files given by number."""
@@ -99,6 +100,7 @@ class Machine:
             "-d", "cpu_reset,trace:qemu_system_shutdown_request",
             "-D", f"/proc/self/fd/{log_fd}",
             "-kernel", str(self.kernel), "-append", self.append,
+            *(["-initrd", str(self.initrd)] if self.initrd else []),
         ]  # fmt: skip
 
 
