@@ -91,18 +91,20 @@ FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protectio
 MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c page_cache.c \
 	page_reading.c page_table.c page_tree.c region.c reverse_map.c space_access.c \
 	space_advice.c space_console.c space_fork.c space_map.c space_move.c space_report.c \
-	stack_protection.c user_page.c write_back.c
+	space_trace.c stack_protection.c user_page.c write_back.c
 FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
 	include/page_cache.h include/page_table.h include/page_tree.h include/user_page.h \
-	mm/page_cache_internal.h mm/space_internal.h include/process.h include/syscall.h \
-	include/uaccess.h include/block.h kernel/dev/pci% kernel/dev/disk/% tests/kernel/block_% \
-	tests/host/fuzz/fuzz_ext2.c tests/tools/ext2_images.py tests/tools/test_ext2.py \
-	tests/tools/test_kill.py \
+	mm/page_cache_internal.h mm/space_internal.h mm/space_trace.h include/process.h \
+	include/syscall.h include/uaccess.h include/block.h kernel/dev/pci% kernel/dev/disk/% \
+	tests/kernel/block_% tests/host/fuzz/fuzz_ext2.c tests/tools/ext2_images.py \
+	tests/tools/test_ext2.py tests/tools/test_kill.py \
 	tests/host/block_% tests/host/fuzz/fuzz_disk.c tests/tools/test_disks.py \
 	kernel/fs/% kernel/proc/user/% kernel/x86_64/include/arch/user.h \
 	kernel/x86_64/user/% tests/kernel/fs_% tests/kernel/process_% tests/kernel/space_% \
 	tests/host/space_% tests/host/fuzz/fuzz_space.c tests/host/fuzz/fuzz_elf.c \
-	tests/host/fuzz/fuzz_cpio.c tests/tools/test_user% user/% make/user.mk scripts/mkinitrd
+	tests/host/fuzz/fuzz_cpio.c tests/tools/test_user% tests/tools/test_%_space.py user/% \
+	handouts/design.md handouts/api.md handouts/figures/paging-% \
+	make/user.mk scripts/mkinitrd
 
 # The complete kernel has every lab of which there is a file here.
 COMPLETE := $(or $(lastword $(LAST_LAB) $(foreach n,$(LAB_NUMBERS),$(if \

@@ -15,6 +15,7 @@
 #include <abi/mman.h>
 #include <arch/mmu.h>
 #include <memory_object.h>
+#include <trace.h>
 #include <types.h>
 
 /*
@@ -132,6 +133,19 @@ enum fault_result {
  */
 enum fault_result space_fault(struct address_space *space, uintptr_t address,
 			      enum fault_access access);
+
+/* The same, telling what came of it: mm/space_trace.c. */
+enum fault_result space_fault_traced(struct address_space *space, uintptr_t address,
+				     enum fault_access access);
+
+/* For those who have a fault to resolve, or make one up: told if trace=space was asked for. */
+static inline enum fault_result
+space_take_fault(struct address_space *space, uintptr_t address, enum fault_access access)
+{
+	if (trace_space_is_on())
+		return space_fault_traced(space, address, access);
+	return space_fault(space, address, access);
+}
 
 /*
  * Make the CPU that runs this use the space's page tables, or for NULL the kernel's alone.

@@ -3,8 +3,8 @@
  * Trace points: what the memory manager does, one event after the other.
  *
  * A trace point is one line in the code it watches. Off, as it is by default, it costs one
- * instruction that does nothing: see <arch/trace_site.h>. The command line trace=buddy turns
- * it on; then each event is a record in a ring in memory that keeps the newest. The tools
+ * instruction that does nothing: see <arch/trace_site.h>. The command line trace=buddy,space turns
+ * them on; then each event is a record in a ring in memory that keeps the newest. The tools
  * read the ring from outside, in the guest's memory, where they find it through the symbol
  * "trace_area"; scripts/memview draws it.
  *
@@ -20,11 +20,12 @@
 /* What can be turned on by itself: the words of trace=. */
 enum trace_group {
 	TRACE_GROUP_BUDDY,
+	TRACE_GROUP_SPACE,
 	NR_TRACE_GROUPS,
 };
 
 /*
- * Each is about the block of 2^order frames that begins at frame pfn. Allocators have
+ * The first are about the block of 2^order frames that begins at frame pfn. Allocators have
  * frames of their own, so the frame also says which allocator it is. An operation's events
  * come in the order of its steps: an allocation is some SPLITs and an ALLOC, giving back is
  * a FREE and some MERGEs. A request for an exact number of frames or a given range is one
@@ -38,8 +39,38 @@ enum trace_event {
 	TRACE_FREE,	/* it is back, and free */
 	TRACE_SPLIT,	/* a free block becomes its two halves */
 	TRACE_MERGE,	/* two free halves become this block */
+
+	/*
+	 * These are about an address space, whose address stands in place of the caller. What
+	 * stands in place of the frame is 0, unless told otherwise; "page": TRACE_AT() of an
+	 * address and the frame that it leads to now.
+	 */
+	TRACE_SPACE_NEW,
+	TRACE_SPACE_FORK, /* it is a copy of this other space, before anything is in it */
+	TRACE_SPACE_GONE,
+	TRACE_SPACE_OWNER, /* it is that process's from now on */
+	TRACE_SPACE_NAME,  /* and so is it called: eight characters, as often as there are more */
+	TRACE_FAULT_ZERO,  /* page: a fault, by kind: see mm/demand_paging.c */
+	TRACE_FAULT_FRESH,
+	TRACE_FAULT_FILE,
+	TRACE_FAULT_COPY, /* in place of what was there, if anything was */
+	TRACE_FAULT_REUSE,
+	TRACE_FAULT_SPURIOUS, /* page */
+	TRACE_FAULT_STACK,    /* page: the stack has grown; what is mapped there follows */
+	TRACE_FAULT_REFUSED,  /* page, with enum fault_result in place of the frame */
+	TRACE_SPACE_MAP,      /* page: mapped without a fault of its own */
+	TRACE_SPACE_UNMAP,    /* page: a mapping is gone */
 	NR_TRACE_EVENTS,
 };
+
+/*
+ * There is room for 35 bits of an address, above those of the byte in the page: all that programs
+ * have with four levels of page tables. Of larger addresses and frames the upper bits are cut off.
+ */
+#define TRACE_FRAME_BITS 29
+#define TRACE_AT(address, frame)                                                                   \
+	((uint64_t)(address) >> PAGE_SHIFT << TRACE_FRAME_BITS |                                   \
+	 ((uint64_t)(frame) & ((1ull << TRACE_FRAME_BITS) - 1)))
 
 /* Little endian, 32 bytes. */
 struct trace_record {
@@ -72,6 +103,7 @@ struct page;
 /* What stands behind a trace point that is on. Callable from any context. */
 void trace_log(unsigned event, const struct page *page, unsigned order);
 void trace_log_range(unsigned event, pfn_t first, pfn_t end);
+void trace_log_space(unsigned event, const void *space, uint64_t what);
 
 /*
  * The trace point of the buddy allocator: something happened to the block headed by page. It
@@ -90,6 +122,21 @@ trace_buddy_range(enum trace_event event, pfn_t first, pfn_t end)
 {
 	if (unlikely(arch_trace_site(TRACE_GROUP_BUDDY)))
 		arch_trace_call(trace_log_range, event, first, end);
+}
+
+/* Are events of address spaces wanted? For what would cost something to find out. */
+static inline __attribute__((always_inline)) bool
+trace_space_is_on(void)
+{
+	return unlikely(arch_trace_site(TRACE_GROUP_SPACE));
+}
+
+/* Something happened to an address space. what: see enum trace_event. */
+static inline __attribute__((always_inline)) void
+trace_space(enum trace_event event, const void *space, uint64_t what)
+{
+	if (unlikely(arch_trace_site(TRACE_GROUP_SPACE)))
+		arch_trace_call(trace_log_space, event, space, what);
 }
 
 /* Set the ring aside, if trace= was given. Called once, while the boot allocator lives. */

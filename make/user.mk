@@ -6,12 +6,12 @@
 ifeq ($(filter 1 2 3,$(LAB_NUMBER)),)
 INITRD ?= $(O)/initrd.cpio
 endif
-# Of this target only: tools that run make in other trees must not hand it on.
+# Of these targets only: tools that run make in other trees must not hand it on.
 run debug gdb: export INITRD := $(INITRD)
 
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
-UCFLAGS := -std=gnu11 -D_GNU_SOURCE -static -O2 -Wall -Wextra -Werror
+UCFLAGS := -std=gnu11 -D_GNU_SOURCE -static -O2 -g -gz -Wall -Wextra -Werror
 USER_PROGRAMS := $(patsubst %.c,$(O)/%,$(wildcard user/*.c))
 USER_TESTS := $(patsubst %.c,$(O)/%,$(wildcard user/tests/*.c))
 USER_BENCH := $(patsubst %.c,$(O)/%,$(wildcard user/bench/*.c))
@@ -46,6 +46,9 @@ $(call stamp,$(O)/initrd.txt,$(INITRD_WITH))
 
 # The machine gets it as a module.
 run debug gdb bench $(ISO): $(INITRD)
+ifneq ($(PROGRAM),)
+trace: $(INITRD)
+endif
 $(ISO): $(B)/iso-initrd.txt
 $(B)/iso-initrd.txt:
 	@mkdir -p $(@D); printf '%s\n' '$(INITRD)' >$@

@@ -36,6 +36,7 @@
 #include <start.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 static KMEM_CACHE(space_cache, "address_space", sizeof(struct address_space), 0, 0, NULL);
 static KMEM_CACHE(family_cache, "space_family", sizeof(struct space_family), 0, 0, NULL);
@@ -106,6 +107,7 @@ space_create_in(struct space_family *family)
 	space->map_top = USER_WINDOW;
 	space->guard_stack = true;
 	enter(space);
+	trace_space(TRACE_SPACE_NEW, space, 0);
 	return space;
 
 no_tables:
@@ -168,6 +170,7 @@ space_put(struct address_space *space)
 	if (family)
 		kmem_cache_free(&family_cache, family);
 	page_table_destroy(&space->table);
+	trace_space(TRACE_SPACE_GONE, space, 0);
 	kmem_cache_free(&space_cache, space);
 }
 

@@ -31,6 +31,7 @@
 #include <errno.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 struct page *zero_page;
 
@@ -67,6 +68,7 @@ gather_add(struct gather *gather, uintptr_t address, struct page *page)
 	gather_address(gather, address);
 	if (!page)
 		return;
+	trace_unmapped(gather->space, address, page);
 	gather->page[gather->nr_pages++] = page;
 	if (gather->nr_pages == GATHER_PAGES)
 		gather_end(gather);
@@ -76,6 +78,8 @@ void
 gather_huge(struct gather *gather, uintptr_t address, struct page *head)
 {
 	gather_address(gather, address);
+	for (unsigned i = 0; trace_space_is_on() && i < HUGE_PAGES; i++)
+		trace_unmapped(gather->space, address + i * PAGE_SIZE, head + i);
 	gather->huge[gather->nr_huge++] = head;
 	if (gather->nr_huge == GATHER_HUGE)
 		gather_end(gather);

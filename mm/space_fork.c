@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 /* A region of the child like one of the parent's. Nothing is locked by fork() itself. */
 static int
@@ -77,9 +78,12 @@ space_fork(struct address_space *parent, struct address_space **child)
 
 	if (!copy)
 		return -ENOMEM;
+	trace_space(TRACE_SPACE_FORK, copy, (uintptr_t)parent);
 	mutex_lock(&parent->lock);
 	mutex_lock(&copy->lock);
 	error = copy_locked(parent, copy);
+	if (trace_space_is_on())
+		trace_pages(copy, 0, USER_END);
 	mutex_unlock(&copy->lock);
 	mutex_unlock(&parent->lock);
 	if (error)

@@ -28,10 +28,13 @@
 
 static const char *const group_names[NR_TRACE_GROUPS] = {
 	[TRACE_GROUP_BUDDY] = "buddy",
+	[TRACE_GROUP_SPACE] = "space",
 };
 
 static const char *const event_names[NR_TRACE_EVENTS] = {
-	"nothing", "init", "add", "reserve", "alloc", "free", "split", "merge",
+	"nothing", "init",  "add",	"reserve", "alloc",   "free", "split", "merge",
+	"new",	   "fork",  "gone",	"owner",   "name",    "zero", "fresh", "file",
+	"copy",	   "reuse", "spurious", "stack",   "refused", "map",  "unmap",
 };
 
 /* In .data, as evidence is: a kernel that never ran is told apart from one without a ring. */
@@ -106,6 +109,14 @@ trace_log_range(unsigned event, pfn_t first, pfn_t end)
 				arch_trace_caller(__builtin_frame_address(0)));
 }
 
+/* Who called is known: a program, by a fault or a system call. So the space takes that place. */
+void
+trace_log_space(unsigned event, const void *space, uint64_t what)
+{
+	if (trace_area.records)
+		trace_put(&trace_area, event, what, 0, (uintptr_t)space);
+}
+
 /* ---- Setting up ------------------------------------------------------------------ */
 
 /* The group called name[0..size), or all of them, as bits; 0 if there is none. */
@@ -148,7 +159,7 @@ parse_trace(const char *value)
 	return 0;
 }
 
-CMDLINE_OPTION(trace, "trace", "events to trace: buddy, or all", parse_trace);
+CMDLINE_OPTION(trace, "trace", "events to trace: buddy, space, or all", parse_trace);
 
 void
 trace_init(void)
@@ -172,6 +183,22 @@ trace_init(void)
 /* ---- At the console --------------------------------------------------------------- */
 
 static void
+dump_record(uint64_t number, const struct trace_record *record)
+{
+	const char *name = event_names[record->event];
+
+	kprintf("%10lu %16lu %4u  %-8s ", number, record->time, record->cpu, name);
+	if (record->event < TRACE_SPACE_NEW)
+		kprintf("%#10lx %5u  %#lx\n", record->pfn, record->order, record->caller);
+	else if (record->event <= TRACE_SPACE_NAME)
+		kprintf("%#10lx        space %#lx\n", record->pfn, record->caller);
+	else
+		kprintf("%#10lx        space %#lx, address %#lx\n",
+			record->pfn & ((1ul << TRACE_FRAME_BITS) - 1), record->caller,
+			record->pfn >> TRACE_FRAME_BITS << PAGE_SHIFT);
+}
+
+static void
 dump(uint64_t nr)
 {
 	uint64_t end = trace_area.written;
@@ -184,8 +211,7 @@ dump(uint64_t nr)
 
 		if (record.sequence != (uint32_t)number || record.event >= NR_TRACE_EVENTS)
 			continue; /* not finished, or overwritten meanwhile */
-		kprintf("%10lu %16lu %4u  %-8s %#10lx %5u  %#lx\n", number, record.time, record.cpu,
-			event_names[record.event], record.pfn, record.order, record.caller);
+		dump_record(number, &record);
 	}
 }
 
@@ -195,7 +221,7 @@ trace(int argc, char **argv)
 	uint64_t nr = DUMP_DEFAULT;
 
 	if (!trace_area.records) {
-		kprintf("trace: off; start the kernel with trace=buddy\n");
+		kprintf("trace: off; start the kernel with trace=buddy or trace=space\n");
 		return;
 	}
 	if (argc == 1) {

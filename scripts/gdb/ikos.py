@@ -15,7 +15,8 @@ import gdb
 _HERE = Path(__file__).resolve().parent
 _COMMANDS = (
     "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
-    "ikos-slabs", "ikos-object", "ikos-who-wrote",
+    "ikos-slabs", "ikos-object", "ikos-processes", "ikos-regions", "ikos-pagewalk", "ikos-fault",
+    "ikos-program", "ikos-who-wrote",
 )  # fmt: skip
 
 
@@ -50,9 +51,14 @@ sys.dont_write_bytecode = True
 
 import buddy  # noqa: E402, F401
 import check  # noqa: E402, F401
+import faults  # noqa: E402, F401
 import history  # noqa: E402, F401
 import page  # noqa: E402, F401
+import pagewalk  # noqa: E402, F401
 import printers  # noqa: E402, F401
+import processes  # noqa: E402, F401
+import programs  # noqa: E402, F401
+import regions  # noqa: E402, F401
 import session  # noqa: E402, F401
 import slab  # noqa: E402, F401
 import threads  # noqa: E402, F401

@@ -101,14 +101,24 @@ def address_of(pointer: gdb.Value) -> int:
 
 def offset_of(type_name: str, member: str) -> int:
     """Of a member of a structure, in bytes."""
-    for field in gdb.lookup_type(type_name).fields():
+    for field in kernel_type(type_name).fields():
         if field.name == member:
             return field.bitpos // 8
     raise gdb.GdbError(f"{type_name} has no member {member}: is this a kernel of another version?")
 
 
+def kernel_type(name: str) -> gdb.Type:
+    """A type of the kernel, also while a program is stopped that has one of the same name."""
+    found = gdb.lookup_global_symbol("panic")
+    try:
+        where = (found.symtab.global_block(),) if found else ()
+        return gdb.lookup_type(name, *where)
+    except gdb.error as error:
+        raise gdb.GdbError(f"{error} Is this a kernel of another version?") from None
+
+
 def enumerators(type_name: str) -> dict[str, int]:
-    return {field.name: field.enumval for field in gdb.lookup_type(type_name).fields()}
+    return {field.name: field.enumval for field in kernel_type(type_name).fields()}
 
 
 def plural(count: int, noun: str) -> str:
@@ -138,7 +148,7 @@ class Memory:
         if base not in self._chunks:
             try:
                 self._chunks[base] = bytes(self._inferior.read_memory(base, PAGE_SIZE))
-            except gdb.MemoryError:
+            except (gdb.MemoryError, OverflowError):
                 text = f"address {base:#x} is not mapped on this CPU{TOO_EARLY}"
                 raise gdb.GdbError(text) from None
         return self._chunks[base]
@@ -161,16 +171,16 @@ class Frames:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        self.page_size = gdb.lookup_type("struct page").sizeof
+        self.page_size = kernel_type("struct page").sizeof
         self._offsets = {
-            field.name: field.bitpos // 8 for field in gdb.lookup_type("struct page").fields()
+            field.name: field.bitpos // 8 for field in kernel_type("struct page").fields()
         }
         numbers = enumerators("enum page_state")
         self.reserved, self.tail, self.free, self.allocated = (numbers[s] for s in self.STATES)
         self._names = {
             value: name.removeprefix("PAGE_").lower() for name, value in numbers.items()
         }
-        self.max_order = int(gdb.lookup_type("struct buddy")["area"].type.range()[1])
+        self.max_order = int(kernel_type("struct buddy")["area"].type.range()[1])
         self.present = self._read_present()
 
     @staticmethod

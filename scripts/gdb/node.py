@@ -14,6 +14,7 @@ from kernel import (
     evaluate,
     fetched,
     has_zones,
+    kernel_type,
     structure,
     type_name,
 )
@@ -32,7 +33,7 @@ def mobilities() -> list[str]:
 
 def list_orders() -> int:
     """For how many orders there are lists."""
-    lists = gdb.lookup_type("struct cpu_pages")["list"].type.target()
+    lists = kernel_type("struct cpu_pages")["list"].type.target()
     return int(lists.range()[1]) + 1
 
 

@@ -16,6 +16,7 @@ from kernel import (
     enumerators,
     evaluate,
     has_zones,
+    kernel_type,
     plural,
     test_arena,
     variable,
@@ -247,7 +248,7 @@ class Page(gdb.Function):
         super().__init__("page")
 
     def invoke(self, pfn: gdb.Value) -> gdb.Value:
-        return gdb.Value(MEMMAP_BASE).cast(gdb.lookup_type("struct page").pointer()) + int(pfn)
+        return gdb.Value(MEMMAP_BASE).cast(kernel_type("struct page").pointer()) + int(pfn)
 
 
 IkosPage()

@@ -17,6 +17,7 @@ from kernel import (
     address_of,
     evaluate,
     follow_list,
+    kernel_type,
     offset_of,
     plural,
     source_line,
@@ -134,7 +135,7 @@ class Thread:
 
 
 def all_threads(memory: Memory) -> Iterator[Thread]:
-    thread_type = gdb.lookup_type("struct thread").pointer()
+    thread_type = kernel_type("struct thread").pointer()
     at = offset_of("struct thread", "all")
     head = address_of(evaluate("&all_threads"))
     if memory.word(head) == 0:

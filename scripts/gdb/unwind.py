@@ -11,7 +11,7 @@ before it is shown. ("x/i" on the frame's $pc shows the instruction itself.)
 
 import gdb
 import gdb.unwinder
-from kernel import Memory, address_of, evaluate
+from kernel import Memory, address_of, evaluate, kernel_type
 
 _CALL_FRAME = 16  # bytes
 _CALL_OPCODE, _CALL = 0xE8, 5  # the latter is its length
@@ -59,7 +59,7 @@ class TrapUnwinder(gdb.unwinder.Unwinder):
             self._return_address = None
             return None
         sp = pending.read_register("rsp")
-        frame_type = gdb.lookup_type("struct trap_frame").pointer()
+        frame_type = kernel_type("struct trap_frame").pointer()
         frame = (sp.cast(gdb.lookup_type("long")) + _CALL_FRAME).cast(frame_type)
         info = pending.create_unwind_info(_FrameId(sp, pc))
         for name in _REGISTERS:

@@ -20,7 +20,7 @@ from grading.errors import GuestError
 from grading.guest import Guest
 
 from .blocks import ALLOCATED, FREE, RESERVED, TAIL, Blocks
-from .ring import Event, Record, Trace
+from .ring import Event, Record, Trace, is_about_blocks
 
 _LARGEST = 1 << 10  # frames
 _STATES = {pageview.PAGE_FREE: FREE, pageview.PAGE_ALLOCATED: ALLOCATED}
@@ -47,7 +47,8 @@ class History:
 def build(trace: Trace, guest: Guest | None = None) -> list[History]:
     """All allocators that have events, the last announced first: a test's before the kernel's."""
     known = _known_arenas(guest) if guest else []
-    histories = [h for h in _assign(trace.records, known) if h.records]
+    records = [record for record in trace.records if is_about_blocks(record.event)]
+    histories = [h for h in _assign(records, known) if h.records]
     for history in histories:
         history.initial = _initial(history, guest)
         _run(history)

@@ -24,6 +24,29 @@ class Event(enum.IntEnum):
     FREE = 5
     SPLIT = 6
     MERGE = 7
+    # About address spaces: the caller is the space, the frame what the kernel's header says.
+    SPACE_NEW = 8
+    SPACE_FORK = 9
+    SPACE_GONE = 10
+    SPACE_OWNER = 11
+    SPACE_NAME = 12
+    FAULT_ZERO = 13
+    FAULT_FRESH = 14
+    FAULT_FILE = 15
+    FAULT_COPY = 16
+    FAULT_REUSE = 17
+    FAULT_SPURIOUS = 18
+    FAULT_STACK = 19
+    FAULT_REFUSED = 20
+    SPACE_MAP = 21
+    SPACE_UNMAP = 22
+
+
+def is_about_blocks(event: int) -> bool:
+    return event <= Event.MERGE
+
+
+FRAME_BITS = 29  # TRACE_FRAME_BITS: below the number of the page
 
 
 # These take any order: they are about ranges, not about blocks.
@@ -61,7 +84,7 @@ class _Area(NamedTuple):
         if (self.version, self.record_size) != (VERSION, RECORD.size):
             raise GuestError(f"the trace has version {self.version}, and {VERSION} is understood")
         if not self.records or not self.capacity:
-            raise GuestError("the kernel was not tracing: start it with trace=buddy")
+            raise GuestError("the kernel was not tracing: start it with trace=buddy or space")
 
     @property
     def kept(self) -> int:
@@ -106,9 +129,11 @@ def _trace(area: _Area, raw: bytes) -> Trace:
 
 
 def is_valid(record: Record) -> bool:
-    """Does it say something that can be true of a block?"""
-    if not Event.INIT <= record.event <= Event.MERGE:
+    """Does it say something that can be true of a block, or of an address space?"""
+    if not Event.INIT <= record.event <= Event.SPACE_UNMAP:
         return False
+    if not is_about_blocks(record.event):
+        return record.caller != 0 and record.order == 0
     limit = 40 if record.event in RANGES else MAX_ORDER
     smallest = 1 if record.event in (Event.SPLIT, Event.MERGE) else 0
     aligned = record.pfn & ((1 << min(record.order, 63)) - 1) == 0

@@ -198,3 +198,11 @@ arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr)
 		forget(i % CPUS, space, pages[i / CPUS]);
 	spin_unlock_irqrestore(&tlb_lock, irq);
 }
+
+/* ---- Trace points, none of which is on here ------------------------------------------------ */
+
+void
+trace_log_space(unsigned event, const void *space, uint64_t what)
+{
+	panic("trace event %u of %p: %#lx", event, space, (unsigned long)what);
+}

@@ -263,7 +263,7 @@ exhaust(struct ktest *t)
 
 	assert_true(t, at != 0);
 	for (; result == FAULT_DONE; pages++)
-		result = space_fault(space, at + pages * PAGE_SIZE, FAULT_WRITE);
+		result = space_take_fault(space, at + pages * PAGE_SIZE, FAULT_WRITE);
 	expect_eq(t, result, FAULT_NOMEM);
 	expect_eq(t, space->nr_resident, pages - 1);
 	expect_eq(t, space_check(space), 0);

@@ -67,7 +67,7 @@ processor(struct address_space *space, uintptr_t address, bool write, uint64_t *
 
 	for (unsigned tries = 0; try_access(&access); tries++) {
 		enum fault_result result =
-		    space_fault(space, address, write ? FAULT_WRITE : FAULT_READ);
+		    space_take_fault(space, address, write ? FAULT_WRITE : FAULT_READ);
 
 		if (result != FAULT_DONE || tries > 100)
 			return result;

@@ -50,7 +50,7 @@ user_byte(struct address_space *space, uintptr_t address, enum fault_access acce
 			       address % PAGE_SIZE;
 		}
 		note_fault(space, address);
-		*result = space_fault(space, address, access);
+		*result = space_take_fault(space, address, access);
 		if (*result != FAULT_DONE)
 			return NULL;
 	}

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(
 
 COMMANDS = (
     "ikos-buddy", "ikos-zones", "ikos-check", "ikos-page", "ikos-memmap", "ikos-threads",
-    "ikos-slabs", "ikos-object", "ikos-who-wrote",
+    "ikos-slabs", "ikos-object", "ikos-processes", "ikos-regions", "ikos-pagewalk", "ikos-fault",
+    "ikos-program", "ikos-who-wrote",
 )  # fmt: skip
 
 # A stale pointer, made up: in the thousandth request the links of a free block are written to,

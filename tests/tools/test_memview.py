@@ -26,7 +26,8 @@ from grading.symbols import Image  # noqa: E402
 from memview_lib import history, page, perfetto, record, ring  # noqa: E402
 from memview_lib.blocks import ALLOCATED, FREE, RESERVED, TAIL, Blocks  # noqa: E402
 from memview_lib.names import Names  # noqa: E402
-from memview_lib.ring import Event, Record, Trace  # noqa: E402
+from memview_lib.ring import FRAME_BITS, Event, Record, Trace  # noqa: E402
+from memview_lib.spaces import FAULTS, Spaces  # noqa: E402
 
 BASE = 0x4800  # a multiple of the largest block
 FRAMES = 4096
@@ -148,7 +149,7 @@ def test_full_ring_keeps_the_newest_in_order() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"event": 0}, {"event": 8}, {"sequence": 77}, {"order": 11}, {"order": 3}, {"pfn": 1 << 50},
+    [{"event": 0}, {"event": 23}, {"sequence": 77}, {"order": 11}, {"order": 3}, {"pfn": 1 << 50},
      {"event": Event.SPLIT}],
 )  # fmt: skip
 def test_damaged_record_is_left_out(change: dict[str, int]) -> None:
@@ -314,6 +315,129 @@ def test_contradictions_are_counted() -> None:
     assert one.contradictions == {len(records) - 1}
 
 
+# ---- Address spaces ------------------------------------------------------------------------
+
+
+class SpaceScript(Script):
+    """Records about spaces, which are numbers here."""
+
+    def about(self, event: Event, space: int, page: int = 0, frame: int = 0) -> None:
+        self(event, page << FRAME_BITS | frame, 0, caller=space)
+
+    def named(self, space: int, pid: int, name: bytes) -> None:
+        self(Event.SPACE_OWNER, pid, 0, caller=space)
+        for at in (0, 8):
+            part = int.from_bytes(name[at : at + 8].ljust(8, b"\0"), "little")
+            self(Event.SPACE_NAME, part, 0, caller=space)
+
+
+def forked() -> SpaceScript:
+    """A process that writes a page and reads two, forks, and whose child writes."""
+    emit = SpaceScript()
+    emit.about(Event.SPACE_NEW, 1)
+    emit.named(1, 7, b"a_program_named")
+    emit.about(Event.FAULT_FRESH, 1, page=0x7FFFFFFFE, frame=100)
+    emit.about(Event.FAULT_ZERO, 1, page=50, frame=3)
+    emit.about(Event.FAULT_FILE, 1, page=60, frame=200)
+    emit.about(Event.SPACE_MAP, 1, page=61, frame=201)
+    emit.about(Event.SPACE_NEW, 2)
+    emit(Event.SPACE_FORK, 1, 0, caller=2)
+    emit.about(Event.SPACE_MAP, 2, page=0x7FFFFFFFE, frame=100)
+    emit.named(2, 8, b"a_program_named")
+    return emit
+
+
+def test_fork_shares_until_somebody_writes() -> None:
+    emit = forked()
+    spaces = Spaces(Trace(emit.records, 0))
+    parent, child = spaces.all
+    assert (parent.name, child.name) == ("7 a_program_named", "8 a_program_named")
+    assert parent.parent is None and child.parent == parent.number
+    assert parent.series[-1][1:] == (3, 1) and child.series[-1][1:] == (1, 1)
+    assert spaces.shared[-1] == 1
+    emit.about(Event.SPACE_UNMAP, 2, page=0x7FFFFFFFE, frame=100)
+    emit.about(Event.FAULT_COPY, 2, page=0x7FFFFFFFE, frame=101)
+    emit.about(Event.FAULT_REUSE, 1, page=0x7FFFFFFFE, frame=100)
+    parent, child = Spaces(Trace(emit.records, 0)).all
+    assert parent.series[-1][1:] == (3, 0) and child.series[-1][1:] == (1, 0)
+    assert parent.faults == {
+        Event.FAULT_FRESH: 1, Event.FAULT_ZERO: 1, Event.FAULT_FILE: 1, Event.FAULT_REUSE: 1
+    }  # fmt: skip
+
+
+def test_mappings_are_told_twice_and_taken_by_frame() -> None:
+    emit = forked()
+    for _ in range(2):
+        emit.about(Event.SPACE_MAP, 1, page=61, frame=201)  # known already
+    emit.about(Event.SPACE_MAP, 1, page=70, frame=201)  # the same page of the file elsewhere
+    emit.about(Event.SPACE_UNMAP, 1, frame=201)
+    emit.about(Event.SPACE_UNMAP, 1, frame=999)  # nothing is known of it
+    [parent, _] = (spaces := Spaces(Trace(emit.records, 0))).all
+    assert parent.series[-1][1] == 3 and spaces.shared[-1] == 1
+    emit.about(Event.SPACE_GONE, 1)
+    emit.about(Event.SPACE_NEW, 1)  # at the same address
+    spaces = Spaces(Trace(emit.records, 0))
+    assert [space.died is None for space in spaces.all] == [False, True, True]
+    assert spaces.all[0].series[-1][1:] == (0, 0) and spaces.shared[-1] == 0
+
+
+def test_spaces_from_before_the_ring() -> None:
+    """The beginning was lost: what is told of it afterwards is shown all the same."""
+    emit = SpaceScript()
+    emit.about(Event.FAULT_FRESH, 5, page=1, frame=1)
+    emit(Event.SPACE_FORK, 99, 0, caller=6)
+    emit.about(Event.SPACE_GONE, 5)
+    first, second = Spaces(Trace(emit.records, 9)).all
+    assert (first.name, second.name) == ("space 0", "space 1")
+    assert (first.died, second.died, second.parent) == (2, None, None)
+
+
+def test_blocks_and_spaces_in_one_ring() -> None:
+    records, _, _ = simulate(seed=8, operations=30)
+    emit = forked()
+    mixed = [
+        one._replace(sequence=number) for number, one in enumerate([*records, *emit.records])
+    ]
+    guest = guest_with(mixed, len(mixed))
+    trace = ring.from_guest(guest)
+    assert trace.lost == 0
+    [only] = history.build(trace)
+    assert len(only.records) == len(records) and not only.contradictions
+    assert len(Spaces(trace).records) == len(emit.records)
+
+
+def random_spaces(seed: int, rounds: int) -> list[Record]:
+    """Processes that touch, fork, copy and end."""
+    rng, emit = random.Random(seed), SpaceScript()
+    alive: dict[int, dict[int, int]] = {}
+    frames = iter(range(1, 1 << 20))
+    for number in range(1, rounds + 1):
+        parent = rng.choice([0, *alive])
+        emit.about(Event.SPACE_NEW, number)
+        alive[number] = {}
+        if parent:
+            emit(Event.SPACE_FORK, parent, 0, caller=number)
+            alive[number] = dict(alive[parent])
+            for page, frame in alive[number].items():
+                emit.about(Event.SPACE_MAP, number, page, frame)
+        emit.named(number, number, b"random")
+        for space in rng.sample(list(alive), min(3, len(alive))):
+            for _ in range(rng.randrange(12)):
+                page, frame = rng.randrange(1, 40), next(frames)
+                if page in alive[space]:
+                    emit.about(Event.SPACE_UNMAP, space, page, alive[space][page])
+                    emit.about(Event.FAULT_COPY, space, page, frame)
+                else:
+                    emit.about(Event.FAULT_FRESH, space, page, frame)
+                alive[space][page] = frame
+        if rng.random() < 0.4:
+            dead = rng.choice(list(alive))
+            for frame in alive.pop(dead).values():
+                emit.about(Event.SPACE_UNMAP, dead, 0, frame)
+            emit.about(Event.SPACE_GONE, dead)
+    return emit.records
+
+
 # ---- What is written -----------------------------------------------------------------------
 
 
@@ -339,6 +463,27 @@ def test_timeline_is_what_perfetto_reads() -> None:
     named = {event["tid"] for event in events if event["name"] == "thread_name"}
     assert {event["tid"] for event in events if event["ph"] != "M"} == named
     assert named == {event["pid"] for event in events}  # all of it ran on CPU 0
+
+
+def test_timeline_has_rows_for_spaces() -> None:
+    records = random_spaces(seed=1, rounds=20)
+    spaces = Spaces(Trace(records, 0))
+    document = json.loads(json.dumps(perfetto.document([], Names(None), "a title", spaces)))
+    events = document["traceEvents"]
+    rows = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    assert sorted(rows.values()) == sorted(space.name for space in spaces.all)
+    slices = [event for event in events if event["ph"] == "X"]
+    assert len(slices) == len(spaces.all) and all(event["dur"] >= 0 for event in slices)
+    arrows = [(e["ph"], e["id"]) for e in events if e["ph"] in "sf"]
+    forks = sum(space.parent is not None for space in spaces.all)
+    assert forks > 3 and len(arrows) == 2 * forks
+    faults = [event for event in events if event["ph"] == "i"]
+    assert len(faults) == sum(space.faults.total() for space in spaces.all)
+    assert {event["name"] for event in faults} == {"fresh", "copy"}
+    last = [e["args"]["frames"] for e in events if e["name"] == "shared frames"][-1]
+    assert last == spaces.shared[-1]
+    times = [event["ts"] for event in events if event["ph"] != "M"]
+    assert times == sorted(times) and times[0] == 0
 
 
 def test_page_needs_nothing_else() -> None:
@@ -395,6 +540,59 @@ def test_page_agrees_at_any_event(tmp_path: Path) -> None:
         if number < len(records):
             one = records[number]
             blocks.apply(one.event, one.pfn, one.order)
+
+
+@needs_browser
+def test_page_agrees_about_spaces_at_any_event(tmp_path: Path) -> None:
+    records = random_spaces(seed=2, rounds=40)
+    spaces = Spaces(Trace(records, 0))
+    file = tmp_path / "memview.html"
+    file.write_text(page.document([], Names(None), "test", [], "ns", spaces))
+    for number in (0, 1, len(records) // 3, len(records) // 2, len(records)):
+        report = browse(file, f"spaces&t={number}&report", tmp_path / "profile")
+        assert (report["at"], report["count"]) == (number, len(records))
+        then = Spaces(Trace(records[:number], 0))
+        assert report["sharedFrames"] == (then.shared[-1] if number else 0)
+        alive = {space.number: space for space in then.all if space.died is None}
+        assert {row[0] for row in report["spaces"]} == set(alive)
+        for at, name, pages, shared in report["spaces"]:
+            assert [pages, shared] == list(alive[at].series[-1][1:] if alive[at].series else (0, 0))
+            assert name == (alive[at].name if alive[at].owners else f"space {at}")
+        for event in FAULTS:
+            told = report["faults"][event.name.removeprefix("FAULT_").lower()]
+            assert told == sum(space.faults[event] for space in then.all)
+
+
+@needs_browser
+def test_frames_and_spaces_in_turn(tmp_path: Path) -> None:
+    """The key A goes from one to the other, and each keeps its place in time."""
+    records, _, _ = simulate(seed=9, operations=20)
+    spaces = Spaces(Trace(random_spaces(seed=3, rounds=10), 0))
+    histories = history.build(Trace(records, 0))
+    file = tmp_path / "memview.html"
+    text = page.document(histories, Names(None), "test", [], "ns", spaces)
+    user = """<script>
+      const seen = [];
+      window.onerror = (message) => seen.push("error: " + message);
+      const press = (key) => {
+        document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        seen.push([key, document.body.className, timeline.at]);
+      };
+      for (const key of ["End", "a", "ArrowRight", "v", "a", "Home", "a", "d", "End"]) press(key);
+      seen.push($("#spaceTable").offsetHeight > 0, $("#map").offsetHeight);
+      const made = element("pre", JSON.stringify({ seen }));
+      made.id = "report";
+      made.hidden = true;
+      document.body.append(made);
+    </script></body>"""
+    file.write_text(text.replace("</body>", user))
+    report = browse(file, "", tmp_path / "profile")
+    count, of_spaces = len(records), len(spaces.records)
+    assert report["seen"] == [
+        ["End", "", count], ["a", "spaces", 0], ["ArrowRight", "spaces", 1], ["v", "spaces", 1],
+        ["a", "", count], ["Home", "", 0], ["a", "spaces", 1], ["d", "spaces", 1],
+        ["End", "spaces", of_spaces], True, 0,
+    ]  # fmt: skip
 
 
 @needs_browser
@@ -606,6 +804,8 @@ def test_console_command(kernel: Path) -> None:
         (["--from", "/nonexistent"], "cannot read /nonexistent"),
         (["--kernel", "/nonexistent"], "cannot read the kernel"),
         (["--from", "/dev/null"], "too short for a trace"),
+        (["--program", "forks"], "give its path in the initrd"),
+        (["--program", "/bin/forks", "--initrd", "/nonexistent"], "there is no initrd"),
     ],
 )
 def test_mistakes_are_explained(kernel: Path, arguments: list[str], message: str) -> None:

@@ -325,6 +325,7 @@ take_over(struct exec *exec)
 	process->private->executable = exec->file;
 	process->private->has_execed = true;
 	process_set_name(process, exec->path);
+	process_trace(process);
 	spin_unlock_irqrestore(&process_lock, flags);
 	arch_user_set_space(exec->space);
 	vfork_release(process);

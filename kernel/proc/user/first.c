@@ -4,7 +4,8 @@
  *
  * init=PATH names its program; without it /init is tried, /sbin/init, /bin/sh. It is process 1,
  * has the console as its standard input, output and error, and no parent. When it ends, all
- * that it has left behind is killed and freed, and the kernel's console takes over.
+ * that it has left behind is killed and freed, and the kernel's console takes over; or, with
+ * init.off=1, the machine is switched off, well if the program ended with status 0.
  */
 #include <abi/fcntl.h>
 #include <cmdline.h>
@@ -28,6 +29,9 @@ parse_init(const char *value)
 	return 0;
 }
 CMDLINE_OPTION(init, "init", "path of the first program", parse_init);
+
+static uint64_t off_after; /* (c) */
+TUNABLE(off_after, "init.off", 0, 1, "1: switch off when the first program has ended");
 
 /* What the new thread is to do, and how it went. */
 static struct {
@@ -277,6 +281,8 @@ run_first(void)
 		kprintf("init: %s has ended with status %d\n", path, status.status);
 	else
 		kprintf("init: %s was ended by signal %d\n", path, status.status);
+	if (off_after)
+		power_off(status.code == CLD_EXITED && status.status == 0 ? EXIT_PASS : EXIT_FAIL);
 }
 
 static void

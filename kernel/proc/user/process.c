@@ -27,6 +27,7 @@
 #include <slab.h>
 #include <string.h>
 #include <time.h>
+#include <trace.h>
 
 #include "user.h"
 
@@ -224,6 +225,7 @@ process_publish_locked(struct process *process, struct user_thread *user)
 
 	assert_held(&process_lock);
 	process->pid = new_id_locked();
+	process_trace(process);
 	private->node.key = user->node.key = (uint64_t)process->pid;
 	process->group = parent ? parent->group : process->pid;
 	process->session = parent ? parent->session : process->pid;
@@ -313,6 +315,19 @@ process_free(struct process *process)
 }
 
 /* ---- Names ------------------------------------------------------------------------------- */
+
+void
+process_trace(const struct process *process)
+{
+	uint64_t part[sizeof(process->name) / sizeof(uint64_t)];
+
+	if (!trace_space_is_on())
+		return;
+	memcpy(part, process->name, sizeof(part));
+	trace_space(TRACE_SPACE_OWNER, process->space, (uint64_t)process->pid);
+	trace_space(TRACE_SPACE_NAME, process->space, part[0]);
+	trace_space(TRACE_SPACE_NAME, process->space, part[1]);
+}
 
 void
 process_set_name(struct process *process, const char *path)

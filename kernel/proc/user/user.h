@@ -190,6 +190,9 @@ void user_thread_publish_locked(struct user_thread *user);
 
 /* Take them out again: nobody can find them any more. */
 void process_unpublish_locked(struct process *process);
+
+/* For who traces address spaces: it has another space, or another name. */
+void process_trace(const struct process *process);
 void user_thread_unpublish_locked(struct user_thread *user);
 
 /* By id, or NULL. */

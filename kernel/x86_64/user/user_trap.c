@@ -42,7 +42,7 @@ resolve(const struct trap_frame *frame, uintptr_t address)
 
 	if (!space || address >= USER_END || frame->error & PF_RESERVED)
 		return FAULT_MAPERR;
-	result = space_fault(space, address, access_of(frame));
+	result = space_take_fault(space, address, access_of(frame));
 	if (likely(result == FAULT_DONE))
 		fault_count();
 	return result;

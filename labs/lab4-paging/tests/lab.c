@@ -281,7 +281,7 @@ lab4_raw_access(struct address_space *space, uintptr_t address, bool write, uint
 
 	for (unsigned faults = 0; !try_access(&now, false); faults++) {
 		if (faults > 100 ||
-		    space_fault(space, address, write ? FAULT_WRITE : FAULT_READ) != FAULT_DONE)
+		    space_take_fault(space, address, write ? FAULT_WRITE : FAULT_READ) != FAULT_DONE)
 			return false;
 	}
 	*value = now.value;
@@ -321,7 +321,7 @@ lab4_access(struct lab *lab, unsigned i, uintptr_t address, enum fault_access ac
 		now.value = ++lab->number << 8 | 1;
 	while (access == FAULT_EXEC ? !would_execute(space, address)
 				    : !try_access(&now, lab->stays)) {
-		result = ++faults == STUCK ? FAULT_STUCK : space_fault(space, address, access);
+		result = ++faults == STUCK ? FAULT_STUCK : space_take_fault(space, address, access);
 		if (result != FAULT_DONE)
 			break;
 	}
@@ -333,7 +333,7 @@ lab4_access(struct lab *lab, unsigned i, uintptr_t address, enum fault_access ac
 enum fault_result
 lab4_fault(struct lab *lab, unsigned i, uintptr_t address, enum fault_access access)
 {
-	enum fault_result result = space_fault(lab->space[i], address, access);
+	enum fault_result result = space_take_fault(lab->space[i], address, access);
 
 	evidence_log(EV_FAULT, access | (unsigned)result << 8, address, 0,
 		     address < USER_END ? lab4_entry(lab->space[i]->table.root, address) : 0);

@@ -2,7 +2,7 @@
 /*
  * The page: what the controls do, and what stands beside the map.
  *
- * The part of the address after # may say where to begin: #t=1200, #t=last, #arena=1; with
+ * The part of the address after # may say where to begin: #t=1200, #t=last, #arena=1, #spaces; with
  * #report the page also writes its counters as text, for tests.
  */
 "use strict";
@@ -11,6 +11,8 @@ const $ = (selector) => document.querySelector(selector);
 const data = loadData();
 const map = new MemoryMap($("#map"));
 const chart = new Chart($(".chart canvas"));
+const rows = new SpaceRows($("#spaces"));
+const sharing = new SharingChart($(".chart canvas"));
 const timelines = new Map();
 const view = { arena: 0, playing: false, order: 9, pinned: -1, hovered: -1, palette: null };
 let timeline;
@@ -89,6 +91,14 @@ function showEvent() {
   if (index < 0) {
     what.append(element("span", "start", "tag start"), "Before the first event.");
     box.replaceChildren(what);
+    return;
+  }
+  if (timeline.isSpaces) {
+    what.append(tag(index), spaceSentence(index));
+    box.replaceChildren(what, facts([
+      ["in", spaceOf(index).name],
+      ["at", `${duration(timeline.arena.time[index])}, CPU ${timeline.arena.cpu[index]}`],
+    ]));
     return;
   }
   what.append(tag(index), sentence(index));
@@ -192,7 +202,13 @@ function showLog() {
     const row = element("li", "", i === now ? "now" : i > now ? "later" : "");
     row.classList.toggle("inside", timeline.continues(i));
     row.append(element("span", number(i + 1), "number"), tag(i));
-    row.append(element("span", hex(frame[i]), "mono"), element("span", `order ${order[i]}`, "soft"));
+    if (timeline.isSpaces) {
+      row.append(element("span", spaceOf(i).name, "soft"));
+      if (timeline.arena.page[i]) row.append(element("span", addressOf(i), "mono"));
+    } else {
+      row.append(element("span", hex(frame[i]), "mono"));
+      row.append(element("span", `order ${order[i]}`, "soft"));
+    }
     row.onclick = () => go(i + 1);
     rows.push(row);
   }
@@ -200,15 +216,19 @@ function showLog() {
 }
 
 function showTime() {
-  const { arena, at, blocks } = timeline;
+  const { arena, at } = timeline;
+  $("#slider").value = at;
+  const where = $("#where");
+  where.replaceChildren("event ", element("b", number(at)), ` of ${number(arena.count)}`);
+  if (!timeline.isSpaces) showShares(timeline.blocks);
+}
+
+function showShares(blocks) {
   const [unusable, share, largest] = document.querySelectorAll("#keys output");
   const free = blocks.freeFrames();
   unusable.textContent = percent(blocks.unusable(view.order));
   share.textContent = timeline.frames ? percent(free / timeline.frames) : "-";
   largest.textContent = blocks.largestFree() < 0 ? "none" : `order ${blocks.largestFree()}`;
-  $("#slider").value = at;
-  const where = $("#where");
-  where.replaceChildren("event ", element("b", number(at)), ` of ${number(arena.count)}`);
 }
 
 /* ---- Drawing ----------------------------------------------------------------------- */
@@ -221,6 +241,11 @@ function redraw() {
   scheduled = true;
   requestAnimationFrame((now) => {
     scheduled = false;
+    if (timeline.isSpaces) {
+      rows.draw();
+      sharing.draw();
+      return;
+    }
     if (map.draw(timeline.blocks, now)) redraw();
     chart.draw();
   });
@@ -228,8 +253,12 @@ function redraw() {
 
 function refresh() {
   showEvent();
-  showOrders();
-  showBlock();
+  if (timeline.isSpaces) {
+    showSpaces();
+  } else {
+    showOrders();
+    showBlock();
+  }
   showLog();
   showTime();
   redraw();
@@ -239,6 +268,10 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function go(to, quiet = false) {
   timeline.seek(to);
+  if (timeline.isSpaces) {
+    refresh();
+    return;
+  }
   const index = timeline.at - 1;
   const still = quiet || calm.matches;
   map.flash = index < 0 ? null : {
@@ -253,6 +286,13 @@ function go(to, quiet = false) {
 
 function restyle() {
   view.palette = makePalette();
+  document.body.classList.toggle("spaces", Boolean(timeline.isSpaces));
+  if (timeline.isSpaces) {
+    rows.show(timeline, view.palette);
+    sharing.show(timeline, view.palette);
+    refresh();
+    return;
+  }
   map.show(timeline, view.palette);
   chart.show(timeline, view.palette, view.order);
   makeOrders();
@@ -263,7 +303,10 @@ function restyle() {
 function open(index) {
   view.arena = index;
   view.pinned = view.hovered = -1;
-  if (!timelines.has(index)) timelines.set(index, new Timeline(data.arenas[index]));
+  if (!timelines.has(index)) {
+    timelines.set(index, index === data.arenas.length ? new SpaceTimeline(data.spaces)
+      : new Timeline(data.arenas[index]));
+  }
   timeline = timelines.get(index);
   map.flash = null;
   $("#slider").max = timeline.arena.count;
@@ -323,7 +366,16 @@ function move(name) {
   go(MOVES[name]());
 }
 
+/* From an allocator's frames to the address spaces, and back. */
+function toggleSpaces() {
+  if (!data.spaces || !data.arenas.length) return;
+  play(false);
+  open(timeline.isSpaces ? 0 : data.arenas.length);
+  go(timeline.at, true);
+}
+
 function toggleLayout() {
+  if (timeline.isSpaces) return;
   map.squares = !map.squares;
   restyle();
 }
@@ -340,6 +392,7 @@ function changeSpeed(by) {
 }
 
 function pin(at) {
+  if (timeline.isSpaces) return;
   view.pinned = at;
   showBlock();
   redraw();
@@ -356,6 +409,7 @@ const KEYS = {
   "+": () => changeSpeed(1),
   "-": () => changeSpeed(-1),
   v: toggleLayout,
+  a: toggleSpaces,
   d: toggleTheme,
   "?": () => $("#keyboard").showModal(),
   Escape: () => pin(-1),
@@ -398,7 +452,14 @@ function listenToTime() {
   const drag = (e) => {
     if (!(e.buttons & 1)) return;
     play(false);
-    go(chart.eventAt(e.clientX - chart.canvas.getBoundingClientRect().left), true);
+    const { canvas } = chart;
+    const shown = timeline.isSpaces ? sharing : chart;
+    go(shown.eventAt(e.clientX - canvas.getBoundingClientRect().left), true);
+  };
+  rows.canvas.onpointerdown = rows.canvas.onpointermove = (e) => {
+    if (!(e.buttons & 1)) return;
+    play(false);
+    go(rows.eventAt(e.clientX - rows.canvas.getBoundingClientRect().left), true);
   };
   chart.canvas.onpointerdown = (e) => {
     chart.canvas.setPointerCapture(e.pointerId);
@@ -423,6 +484,11 @@ function fillSelects() {
     const range = `frames 0x${arena.first.toString(16)} to 0x${last.toString(16)}`;
     $("#arena").append(new Option(`${range}${by}: ${number(arena.count)} events`, index));
   });
+  if (data.spaces) {
+    const text = `${number(data.spaces.spaces.length)} address spaces: ` +
+      `${number(data.spaces.count)} events`;
+    $("#arena").append(new Option(text, data.arenas.length));
+  }
   $("#arena").onchange = (e) => {
     play(false);
     open(Number(e.target.value));
@@ -439,7 +505,7 @@ function fillSelects() {
 /* What #report asks for: the state at the cursor. */
 function report() {
   const { at, blocks, arena } = timeline;
-  const text = element("pre", JSON.stringify({
+  const text = element("pre", JSON.stringify(timeline.isSpaces ? spaceReport() : {
     arena: arena.first,
     frames: arena.frames,
     at,
@@ -472,7 +538,8 @@ function start() {
   play(false);
   map.squares = wish.get("layout") !== "rows";
   const arena = Number(wish.get("arena") ?? 0);
-  open(arena in data.arenas ? arena : 0);
+  const first = wish.has("spaces") && data.spaces ? data.arenas.length : 0;
+  open(arena in data.arenas && arena ? arena : first);
   const wanted = wish.get("t") ?? "0";
   go(wanted === "last" ? timeline.arena.count : Number(wanted) || 0, true);
   window.addEventListener("resize", restyle);
