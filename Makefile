@@ -88,12 +88,13 @@ FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protectio
 	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% \
 	tests/tools/test_gdb_slab.py tests/tools/test_fast_path.py tests/tools/test_heap_report.py
-MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c page_cache.c page_table.c \
-	page_tree.c region.c reverse_map.c space_access.c space_advice.c space_console.c \
-	space_fork.c space_map.c space_move.c space_report.c stack_protection.c user_page.c
+MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c memory_protection.c \
+	page_cache.c page_table.c page_tree.c region.c reverse_map.c space_access.c space_advice.c \
+	space_console.c space_fork.c space_layout.c space_map.c space_move.c space_report.c \
+	stack_protection.c user_heap.c user_page.c
 FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
 	include/page_cache.h include/page_table.h include/page_tree.h include/user_page.h \
-	mm/space_internal.h include/process.h include/syscall.h include/uaccess.h \
+	mm/space_internal.h include/process.h include/random.h include/syscall.h include/uaccess.h \
 	kernel/fs/% kernel/proc/user/% kernel/x86_64/include/arch/user.h \
 	kernel/x86_64/user/% tests/kernel/fs_% tests/kernel/process_% tests/kernel/space_% \
 	tests/host/space_% tests/host/fuzz/fuzz_space.c tests/host/fuzz/fuzz_elf.c \

@@ -8,7 +8,8 @@
  * IDEA. Promise with regions, give by faults, and share until somebody writes. Which of the cases
  * a fault is, the region, the entry and the access say:
  *
- *	            no region                     a stack grows, or MAPERR / OVERFLOW
+ *	            no region                     a stack grows, or MAPERR / OVERFLOW / HEAP
+ *	            the thread forbids it itself  KEY (memory_protection.c)
  *	            region forbids it             ACCERR
  *
  *	no entry    anonymous        read         (1) zero page, without the right to write
@@ -65,8 +66,7 @@ struct fault {
 static mmu_entry_t
 make_entry(const struct fault *fault, const struct page *page, unsigned rights_gone)
 {
-	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT,
-			     prot_rights(fault->region->prot) & ~rights_gone);
+	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT, fault->region->rights & ~rights_gone);
 }
 
 /* Frames of anonymous memory carry where they are at home. */
@@ -242,7 +242,7 @@ fault_copy(struct fault *fault, struct page *from)
 static inline void
 upgrade(struct fault *fault, mmu_entry_t old)
 {
-	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
+	mmu_entry_t new = arch_mmu_with_rights(old, fault->region->rights);
 
 	if (arch_mmu_is_dirty(arch_mmu_exchange(fault->row.entry, new)))
 		arch_mmu_mark_dirty(fault->row.entry);
@@ -393,8 +393,14 @@ space_fault(struct address_space *space, uintptr_t address, enum fault_access ac
 		result = stack_grow(space, address, &region);
 	if (likely(result == FAULT_DONE)) {
 		space->last = region;
-		result = fault_in_region(space, region, address, access);
+		if (unlikely(region_key(region)) && key_denies(region_key(region), access))
+			result = FAULT_KEY;
+		else
+			result = fault_in_region(space, region, address, access);
 	}
+	if (unlikely(space->guard_heap) && (result == FAULT_MAPERR || result == FAULT_ACCERR) &&
+	    heap_is_beside(space, address))
+		result = FAULT_HEAP;
 	mutex_unlock(&space->lock);
 	return result;
 }

@@ -187,7 +187,7 @@ protect_huge(struct gather *gather, struct page_row *row, unsigned rights)
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
-	unsigned rights = prot_rights(region->prot);
+	unsigned rights = region->rights;
 	struct page_row row;
 
 	assert_space_locked(gather->space);

@@ -379,7 +379,6 @@ void initrd_free_memory(struct boot_module *module);
 /* devices.c: what opening a device node leads to, or NULL. */
 const struct file_ops *device_find(uint32_t mode, uint64_t device);
 void devices_init(void);
-void random_bytes(void *to, size_t size);
 
 /* pipe.c */
 void pipe_destroy(struct pipe *pipe);
