@@ -339,6 +339,16 @@ prune_after(const struct fault *fault)
 	gather_end(&gather);
 }
 
+/*
+ * The page is there, with all rights. Either somebody was faster, or the thread denies itself key
+ * 0, which nearly all memory has and which is asked only here.
+ */
+static enum fault_result
+nothing_missing(const struct region *region, enum fault_access access)
+{
+	return key_denies(region_key(region), access) ? FAULT_KEY : FAULT_DONE;
+}
+
 enum fault_result
 fault_in_region(struct address_space *space, struct region *region, uintptr_t address,
 		enum fault_access access)
@@ -353,7 +363,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	/* Where the last fault was there is a table, so there is no huge page. */
 	if (!page_table_is_last(&space->table, fault.page) && fault_huge(&fault)) {
 		space->stats.faults_minor++;
-		return FAULT_DONE;
+		return nothing_missing(region, access);
 	}
 	if (page_table_make_row(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.row) !=
 	    0) {
@@ -368,7 +378,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	} else {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
-		result = FAULT_DONE;
+		result = nothing_missing(region, access);
 	}
 	if (unlikely(result != FAULT_DONE))
 		prune_after(&fault);

@@ -206,6 +206,21 @@ CASE(a_copy_after_fork)
 	faults(WRITE, memory, SIGSEGV, PKEY_CODE);
 }
 
+/* Key 0 is that of the stack, too: not even a handler can be called. */
+CASE(all_memory_denied)
+{
+	pid_t pid;
+
+	(void)some_key(0);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGSEGV, _exit);
+		write_pkru(read_pkru() | NO_ACCESS);
+		_exit(7);
+	}
+	is(ended(pid), -SIGSEGV);
+}
+
 CASE(moved_memory_keeps_its_key)
 {
 	int key = some_key(0);
