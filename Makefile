@@ -88,16 +88,17 @@ FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protectio
 	tests/host/mempool_% tests/host/pool% tests/host/slab_% tests/host/fuzz/fuzz_large.c \
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% \
 	tests/tools/test_gdb_slab.py tests/tools/test_fast_path.py tests/tools/test_heap_report.py
-MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c page_cache.c \
-	page_reading.c page_table.c page_tree.c region.c reverse_map.c space_access.c \
-	space_advice.c space_console.c space_fork.c space_map.c space_move.c space_report.c \
-	space_trace.c stack_protection.c user_page.c write_back.c
+MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c memory_protection.c \
+	page_cache.c page_reading.c page_table.c page_tree.c region.c reverse_map.c \
+	space_access.c space_advice.c space_console.c space_fork.c space_layout.c space_map.c \
+	space_move.c space_report.c space_trace.c stack_protection.c user_heap.c user_page.c \
+	write_back.c
 FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
 	include/page_cache.h include/page_table.h include/page_tree.h include/user_page.h \
 	mm/page_cache_internal.h mm/space_internal.h mm/space_trace.h include/process.h \
-	include/syscall.h include/uaccess.h include/block.h kernel/dev/pci% kernel/dev/disk/% \
-	tests/kernel/block_% tests/host/fuzz/fuzz_ext2.c tests/tools/ext2_images.py \
-	tests/tools/test_ext2.py tests/tools/test_kill.py \
+	include/random.h include/syscall.h include/uaccess.h include/block.h kernel/dev/pci% \
+	kernel/dev/disk/% tests/kernel/block_% tests/host/fuzz/fuzz_ext2.c \
+	tests/tools/ext2_images.py tests/tools/test_ext2.py tests/tools/test_kill.py \
 	tests/host/block_% tests/host/fuzz/fuzz_disk.c tests/tools/test_disks.py \
 	kernel/fs/% kernel/proc/user/% kernel/x86_64/include/arch/user.h \
 	kernel/x86_64/user/% tests/kernel/fs_% tests/kernel/process_% tests/kernel/space_% \

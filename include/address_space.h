@@ -70,6 +70,36 @@ size_t space_unmap_object(struct address_space *space, uintptr_t start, size_t l
 
 /* What lies before the first hole, or before what must not have these rights, gets them anyway. */
 int space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot);
+
+/*
+ * pkey_mprotect(): the same, and the pages get that protection key. NO_KEY: they keep theirs.
+ * -EINVAL if the key is not one that space_key_alloc() gave.
+ */
+#define NO_KEY (-1)
+int space_protect_key(struct address_space *space, uintptr_t start, size_t length, unsigned prot,
+		      int key);
+
+/* A protection key that is not taken; -ENOSPC: none is left; -EINVAL: the processor has none. */
+int space_key_alloc(struct address_space *space);
+int space_key_free(struct address_space *space, int key); /* 0, or -EINVAL: it is not taken */
+
+/*
+ * From now on no memory is made executable that is not, nor writable and executable at once
+ * (-EACCES). There is no way back.
+ */
+void space_refuse_exec_gain(struct address_space *space);
+bool space_refuses_exec_gain(struct address_space *space);
+
+/*
+ * Change what the running program may do with its memory [addr, addr + size): flags are PROT_*, or
+ * the key of PROTECTION_KEY() with them. Returns 0, -EINVAL for a bad argument, -ESRCH if no
+ * program runs on this CPU, -ENOMEM, or -EACCES.
+ */
+typedef unsigned protection_flags_t;
+#define PROTECTION_KEY(key)	 (((unsigned)(key) + 1) << 8)
+#define PROTECTION_KEY_OF(flags) ((int)((flags) >> 8) - 1) /* NO_KEY if there is none */
+int set_memory_protection(void *addr, size_t size, protection_flags_t flags);
+
 int space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_t new_length,
 		unsigned flags, uintptr_t new_hint, uintptr_t *result);
 int space_advise(struct address_space *space, uintptr_t start, size_t length, int advice);
@@ -100,6 +130,30 @@ uintptr_t space_break(struct address_space *space, uintptr_t wanted);
 /* Make [top - limit, top) the stack: grows down on faults as far as that, above a guard gap. */
 int space_map_stack(struct address_space *space, uintptr_t top, size_t limit) __must_check;
 
+/*
+ * Where the parts of a new program go: mm/space_layout.c. Addresses and offsets are multiples of
+ * PAGE_SIZE, stack_offset of 16. random: draws a number.
+ */
+enum layout_kind {
+	LAYOUT_FIXED,	    /* always the same */
+	LAYOUT_RANDOM,	    /* program, mappings and stack at random places */
+	LAYOUT_RANDOM_HEAP, /* the heap, too */
+};
+
+struct space_layout {
+	uintptr_t program;	/* a program that can lie anywhere begins there */
+	uintptr_t map_top;	/* mappings are made below */
+	uintptr_t stack_top;	/* the stack's region ends there, */
+	uintptr_t stack_offset; /* and its contents so far below */
+	uintptr_t heap_offset;	/* from the end of the program to its heap */
+};
+
+void space_choose_layout(struct space_layout *layout, enum layout_kind kind, size_t stack_limit,
+			 uint64_t (*random)(void));
+
+/* Where mmap() looks for room from there down; space_map_stack() lowers it below the stack. */
+void space_set_map_top(struct address_space *space, uintptr_t top);
+
 /* Whether the gap is kept; at first it is. */
 void space_guard_stack(struct address_space *space, bool guard);
 
@@ -110,6 +164,14 @@ void space_guard_stack(struct address_space *space, bool guard);
 int enable_stack_protection(int pid);
 int disable_stack_protection(int pid);
 extern struct address_space *(*space_of_process)(int pid);
+
+#define HEAP_GUARD PAGE_SIZE /* the gaps that are kept beside a heap's mappings */
+
+/* Whether they are kept, for mappings to come; at first they are not. By process id: as above. */
+void space_guard_heap(struct address_space *space, bool guard);
+bool space_guards_heap(struct address_space *space);
+int enable_heap_protection(int pid);
+int disable_heap_protection(int pid);
 
 /* ---- Faults ------------------------------------------------------------------------------- */
 
@@ -123,7 +185,9 @@ enum fault_result {
 	FAULT_DONE,	/* the access can be made again */
 	FAULT_MAPERR,	/* nothing is mapped there */
 	FAULT_ACCERR,	/* a mapping that does not allow it */
+	FAULT_KEY,	/* the thread has denied itself what has this protection key */
 	FAULT_OVERFLOW, /* the same as MAPERR, in the guard below a stack or at its limit */
+	FAULT_HEAP,	/* the same as MAPERR or ACCERR, in the guard beside a heap */
 	FAULT_BUS,	/* behind the end of the file, or it could not be read */
 	FAULT_NOMEM,	/* no frame could be had */
 };
@@ -153,11 +217,15 @@ space_take_fault(struct address_space *space, uintptr_t address, enum fault_acce
  */
 void space_activate(struct address_space *space);
 
+/* The space whose tables this CPU uses, with a reference, or NULL. */
+struct address_space *space_running(void);
+
 /* ---- What is in it: /proc ------------------------------------------------------------------ */
 
 struct region_info {
 	uintptr_t start, end;
 	unsigned prot;	/* PROT_* */
+	unsigned key;	/* protection key */
 	unsigned flags; /* MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED */
 	bool heap, stack;
 	bool wants_huge;	      /* a huge page is given where one fits */

@@ -31,6 +31,15 @@ uint64_t arch_direct_map_bytes(unsigned level);
 /* What this processor calls itself: somewhere in the buffer. */
 const char *arch_cpu_name(char buffer[49]);
 
+/* What it can do about encrypted memory, as text: in the buffer. */
+const char *arch_memory_encryption(char buffer[80]);
+
+/* What it can do, in the words of Linux's /proc/cpuinfo: in the buffer. */
+const char *arch_cpu_flags(char *buffer, size_t size);
+
+/* Bits of physical addresses. */
+unsigned arch_physical_bits(void);
+
 /* Clear one frame at a direct-map address. */
 void arch_clear_page(void *page);
 
@@ -114,5 +123,16 @@ void arch_mmu_forget(uintptr_t address);
  * thread that holds no spin lock.
  */
 void arch_mmu_flush(struct mmu_users *users, const uintptr_t *pages, unsigned nr);
+
+/*
+ * Protection keys: how many there are, key 0 among them (1: the processor has none); and what the
+ * running thread denies itself of a key's memory, which the processor enforces, on accesses of the
+ * kernel to the program's memory, too.
+ */
+#define KEY_NO_ACCESS 1u
+#define KEY_NO_WRITE  2u
+unsigned arch_nr_keys(void);
+unsigned arch_key_denied(unsigned key);
+void arch_key_deny(unsigned key, unsigned denied);
 
 #endif

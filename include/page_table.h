@@ -81,7 +81,8 @@ page_table_is_last(const struct page_table *table, uintptr_t address)
 	return table->last && address - table->last_base < HUGE_SIZE;
 }
 
-/* The entry of one page, 0 if there is none: in a huge page as if that were many. */
+/* The entry of the page that holds address, 0 if there is none: in a huge page as if it were many.
+ */
 mmu_entry_t page_table_lookup(const struct page_table *table, uintptr_t address);
 
 /* ---- Huge pages: see mm/huge_page.c ---------------------------------------------------- */

@@ -50,6 +50,7 @@ int process_start_first(const char *path, const char *const *argv, const char *c
 int signal_process(int pid, int signal);
 int signal_group(int group, int signal);
 void signal_current(int signal, int code, uintptr_t address);
+void signal_current_key(uintptr_t address, unsigned key); /* SIGSEGV, SEGV_PKUERR */
 
 /* The same with a reason, an error number, in si_errno. */
 void signal_current_because(int signal, int code, int error, uintptr_t address);
@@ -63,6 +64,9 @@ bool signal_pending(void);
  */
 void signal_set_blocked_for_wait(uint64_t blocked);
 void signal_restore_blocked(void);
+
+/* How much of new programs' layout is random: enum layout_kind. Atomic: /proc/sys sets it. */
+extern uint64_t randomize_va_space;
 
 /* What uname() says: the release of a Linux whose programs can run, and the machine's name. */
 #define SYSTEM_RELEASE "6.1.0-ikos"

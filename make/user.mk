@@ -12,6 +12,18 @@ run debug gdb: export INITRD := $(INITRD)
 # Programs run unmodified on Linux: what they print there is what they must print here.
 UCC ?= musl-gcc
 UCFLAGS := -std=gnu11 -D_GNU_SOURCE -static -O2 -g -gz -Wall -Wextra -Werror
+# Of single programs. aslr can be put anywhere: it has a beginning that relocates it, which the
+# wrapper of musl does not know of.
+UCFLAGS_aslr := -fPIE -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text
+LIBS_aslr = -lm $(addprefix $(MUSL_DIR)/,rcrt1.o crti.o crtn.o)
+MUSL_DIR = $(shell grep -o '/[^" ]*/musl-gcc.specs' $(call tool,$(UCC)) | xargs dirname)
+# wx wants a stack that may be executed.
+UCFLAGS_wx := -Wl,-z,execstack -Wl,--no-warn-execstack
+# The guarded heap comes before the C library.
+LIBGUARD := $(patsubst %.c,$(O)/%.o,$(wildcard user/libguard/*.c))
+LIBS_heap_guard := $(LIBGUARD)
+UCFLAGS_heap_guard := -fno-builtin # the compiler must not know what is wrong
+$(O)/user/tests/heap_guard: $(LIBGUARD)
 USER_PROGRAMS := $(patsubst %.c,$(O)/%,$(wildcard user/*.c))
 USER_TESTS := $(patsubst %.c,$(O)/%,$(wildcard user/tests/*.c))
 USER_BENCH := $(patsubst %.c,$(O)/%,$(wildcard user/bench/*.c))
@@ -25,9 +37,15 @@ user: $(USER_ALL) ## build the programs for user mode
 $(USER_ALL): $(O)/%: %.c
 	$(call say,UCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(UCC) $(UCFLAGS) -Iuser/include -MMD -MP -MF $@.d -o $@ $<
+	$(Q)$(UCC) $(UCFLAGS) $(UCFLAGS_$(@F)) -Iuser/include -MMD -MP -MF $@.d -o $@ $< \
+		$(LIBS_$(@F))
 
--include $(USER_ALL:=.d)
+$(LIBGUARD): $(O)/%.o: %.c
+	$(call say,UCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(UCC) $(UCFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(USER_ALL:=.d) $(LIBGUARD:.o=.d)
 
 initrd: $(O)/initrd.cpio ## pack BusyBox and the programs for user mode
 	@:

@@ -8,7 +8,8 @@
  * IDEA. Promise with regions, give by faults, and share until somebody writes. Which of the cases
  * a fault is, the region, the entry and the access say:
  *
- *	            no region                     a stack grows, or MAPERR / OVERFLOW
+ *	            no region                     a stack grows, or MAPERR / OVERFLOW / HEAP
+ *	            the thread forbids it itself  KEY (memory_protection.c)
  *	            region forbids it             ACCERR
  *
  *	no entry    anonymous        read         (1) zero page, without the right to write
@@ -70,8 +71,7 @@ struct fault {
 static mmu_entry_t
 make_entry(const struct fault *fault, const struct page *page, unsigned rights_gone)
 {
-	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT,
-			     prot_rights(fault->region->prot) & ~rights_gone);
+	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT, fault->region->rights & ~rights_gone);
 }
 
 /* Frames of anonymous memory carry where they are at home. */
@@ -255,7 +255,7 @@ fault_copy(struct fault *fault, struct page *from)
 static inline void
 upgrade(struct fault *fault, mmu_entry_t old)
 {
-	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
+	mmu_entry_t new = arch_mmu_with_rights(old, fault->region->rights);
 
 	if (arch_mmu_is_dirty(arch_mmu_exchange(fault->row.entry, new)))
 		arch_mmu_mark_dirty(fault->row.entry);
@@ -359,6 +359,16 @@ prune_after(const struct fault *fault)
 	gather_end(&gather);
 }
 
+/*
+ * The page is there, with all rights. Either somebody was faster, or the thread denies itself key
+ * 0, which nearly all memory has and which is asked only here.
+ */
+static enum fault_result
+nothing_missing(const struct region *region, enum fault_access access)
+{
+	return key_denies(region_key(region), access) ? FAULT_KEY : FAULT_DONE;
+}
+
 enum fault_result
 fault_in_region(struct address_space *space, struct region *region, uintptr_t address,
 		enum fault_access access)
@@ -373,7 +383,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	/* Where the last fault was there is a table, so there is no huge page. */
 	if (!page_table_is_last(&space->table, fault.page) && fault_huge(&fault)) {
 		space->stats.faults_minor++;
-		return FAULT_DONE;
+		return nothing_missing(region, access);
 	}
 	if (page_table_make_row(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.row) !=
 	    0) {
@@ -388,7 +398,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	} else {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
-		result = FAULT_DONE;
+		result = nothing_missing(region, access);
 	}
 	if (unlikely(result != FAULT_DONE))
 		prune_after(&fault);
@@ -415,8 +425,14 @@ space_fault(struct address_space *space, uintptr_t address, enum fault_access ac
 		result = stack_grow(space, address, &region);
 	if (likely(result == FAULT_DONE)) {
 		space->last = region;
-		result = fault_in_region(space, region, address, access);
+		if (unlikely(region_key(region)) && key_denies(region_key(region), access))
+			result = FAULT_KEY;
+		else
+			result = fault_in_region(space, region, address, access);
 	}
+	if (unlikely(space->guard_heap) && (result == FAULT_MAPERR || result == FAULT_ACCERR) &&
+	    heap_is_beside(space, address))
+		result = FAULT_HEAP;
 	mutex_unlock(&space->lock);
 	return result;
 }

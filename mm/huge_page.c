@@ -118,7 +118,7 @@ map_new(struct address_space *space, const struct region *region, uintptr_t star
 		goto no_page; /* the tables will lead to small ones instead */
 	page_table_set_huge(&space->table, &row,
 			    arch_mmu_large(arch_mmu_page(page_to_pfn(head) << PAGE_SHIFT,
-							 prot_rights(region->prot))),
+							 region->rights)),
 			    spare);
 	space->nr_huge++;
 	space->nr_anonymous += HUGE_PAGES;

@@ -193,7 +193,7 @@ protect_huge(struct gather *gather, struct page_row *row, unsigned rights)
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
-	unsigned rights = prot_rights(region->prot);
+	unsigned rights = region->rights;
 	bool asks = region_is_private(region) || region_tracks_writes(region);
 	struct page_row row;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the console shows of memory: meminfo, buddyinfo, check. */
+#include <arch.h>
 #include <console.h>
 #include <memory_advanced.h>
 #include <page_allocator.h>
@@ -15,6 +16,7 @@ static void
 meminfo(int argc, char **argv)
 {
 	memory_stats_t stats;
+	char encryption[80];
 
 	(void)argc;
 	(void)argv;
@@ -26,6 +28,7 @@ meminfo(int argc, char **argv)
 	line("MemAllocatedEver:", stats.allocation_size_total);
 	kprintf("%-20s %12lu\n", "Allocations:", (unsigned long)stats.total_allocations);
 	kprintf("%-20s %12lu\n", "of those failed:", (unsigned long)stats.failed_allocations);
+	kprintf("%-20s %s\n", "Encryption:", arch_memory_encryption(encryption));
 }
 CONSOLE_COMMAND(meminfo, "meminfo", "", "how much memory there is, is free, was used", meminfo);
 

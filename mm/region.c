@@ -183,6 +183,7 @@ region_split(struct region *region, uintptr_t address, struct region_spares *spa
 	huge_split_at(region->space, address); /* each lies in one region */
 	*upper = (struct region){
 		.prot = region->prot,
+		.rights = region->rights,
 		.max_prot = region->max_prot,
 		.flags = region->flags,
 		.object = region->object,
@@ -203,8 +204,8 @@ static bool
 are_alike(const struct region *lower, const struct region *upper)
 {
 	return region_end(lower) == region_start(upper) && lower->prot == upper->prot &&
-	       lower->max_prot == upper->max_prot && lower->flags == upper->flags &&
-	       lower->object == upper->object &&
+	       lower->rights == upper->rights && lower->max_prot == upper->max_prot &&
+	       lower->flags == upper->flags && lower->object == upper->object &&
 	       upper->home == region_home(lower, region_end(lower)) &&
 	       (!lower->object || upper->offset == region_index(lower, region_end(lower)));
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What the console shows of address spaces: spaces. */
+#include <cmdline.h>
 #include <console.h>
 #include <page_cache.h>
 #include <printk.h>
+#include <string.h>
 
 #include "space_internal.h"
 
@@ -45,3 +47,22 @@ spaces(int argc, char **argv)
 	kprintf("page cache: %lu pages\n", (unsigned long)page_cache_total());
 }
 CONSOLE_COMMAND(spaces, "spaces", "", "address spaces, and page faults so far", spaces);
+
+/* heapguard PID on|off */
+static void
+heapguard(int argc, char **argv)
+{
+	uint64_t pid;
+	bool on;
+
+	if (argc != 3 || parse_u64(argv[1], &pid) != 0 || pid > INT32_MAX ||
+	    (strcmp(argv[2], "on") != 0 && strcmp(argv[2], "off") != 0)) {
+		kprintf("usage: heapguard PID on|off\n");
+		return;
+	}
+	on = strcmp(argv[2], "on") == 0;
+	if ((on ? enable_heap_protection : disable_heap_protection)((int)pid) != 0)
+		kprintf("heapguard: there is no process %lu\n", (unsigned long)pid);
+}
+CONSOLE_COMMAND(heapguard, "heapguard", "PID on|off", "gaps beside mappings of a process's heap",
+		heapguard);

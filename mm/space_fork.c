@@ -33,6 +33,7 @@ copy_region(const struct region *region, struct address_space *child)
 	copy = regions_take_spare(&spares);
 	*copy = (struct region){
 		.prot = region->prot,
+		.rights = region->rights,
 		.max_prot = region->max_prot,
 		.flags = region->flags & ~(MAP_LOCKED | REGION_LOCK_ON_FAULT),
 		.object = region->object,
@@ -65,6 +66,11 @@ copy_locked(struct address_space *parent, struct address_space *child)
 	child->heap_end = parent->heap_end;
 	child->map_top = parent->map_top;
 	child->guard_stack = parent->guard_stack;
+	child->guard_heap = parent->guard_heap;
+	child->heap_next = parent->heap_next;
+	child->no_exec_gain = parent->no_exec_gain;
+	child->keys = parent->keys;
+	child->exec_key = parent->exec_key;
 	child->no_huge = parent->no_huge;
 	child->stats.peak_resident = child->nr_resident;
 	return error;

@@ -32,6 +32,7 @@ struct region {
 	struct address_space *space;  /* (c) NULL: a cursor, see reverse_map.c */
 	unsigned prot, max_prot;      /* (m) PROT_* */
 	unsigned flags;		      /* (m) */
+	unsigned rights;	      /* (m) MMU_* of its entries: what prot says, and the key */
 	struct memory_object *object; /* (c) with a reference; NULL: anonymous */
 	uint64_t offset;	      /* (m) page of the object that its first page shows */
 	uint64_t home;		      /* (m) number of its first page where it was mapped first */
@@ -84,19 +85,29 @@ region_home(const struct region *region, uintptr_t address)
 	return region->home + ((address - region_start(region)) >> PAGE_SHIFT);
 }
 
-/* What entries of pages in it may grant, MMU_*; those of shared frames less. */
 static inline unsigned
-prot_rights(unsigned prot)
+region_key(const struct region *region)
 {
-	unsigned rights = 0;
+	return MMU_KEY_OF(region->rights);
+}
 
-	if (prot & (PROT_READ | PROT_WRITE | PROT_EXEC))
-		rights = MMU_READ;
-	if (prot & PROT_WRITE)
-		rights |= MMU_WRITE;
-	if (prot & PROT_EXEC)
-		rights |= MMU_EXEC;
-	return rights;
+/* What entries of its pages may grant, MMU_*, with their key; those of shared frames less. */
+static inline unsigned
+prot_rights(unsigned prot, unsigned key)
+{
+	/* Whatever may be done with a page, it may be read, too: the processor knows no other. */
+	static const uint8_t rights[] = {
+		0,		      /* PROT_NONE */
+		MMU_READ,	      /* PROT_READ */
+		MMU_READ | MMU_WRITE, /* PROT_WRITE */
+		MMU_READ | MMU_WRITE, /* PROT_WRITE | PROT_READ */
+		MMU_READ | MMU_EXEC,  /* PROT_EXEC */
+		MMU_READ | MMU_EXEC,  /* PROT_EXEC | PROT_READ */
+		MMU_ALL,	      /* PROT_EXEC | PROT_WRITE */
+		MMU_ALL,	      /* all */
+	};
+
+	return rights[prot] | MMU_KEY(key);
 }
 
 /* Regions allocated before anything is changed, so that nothing fails halfway. */
@@ -172,7 +183,12 @@ struct address_space {
 	struct list_head all;		/* (g) in all_spaces */
 	uintptr_t heap_start, heap_end; /* (m) the break, to the byte */
 	uintptr_t map_top;		/* (m) mmap() looks for room from there down */
+	uintptr_t heap_next;		/* (m) with guards beside mappings, from there */
 	bool guard_stack;		/* (m) keep a gap below stacks */
+	bool guard_heap;		/* (m) and beside mappings */
+	bool no_exec_gain;		/* (m) nothing is to become executable, see there: */
+	uint16_t keys;			/* (m) memory_protection.c: bit n: key n is taken */
+	uint8_t exec_key;		/* (m) that of memory that is executed only; 0: none */
 	bool no_huge;			/* (m) no huge pages, whatever is asked for */
 	unsigned lock_future;		/* (m) MCL_FUTURE, MCL_ONFAULT: of mappings to come */
 	size_t nr_mapped;		/* (m) pages of all regions */
@@ -217,6 +233,14 @@ bool is_free(struct address_space *space, uintptr_t start, uintptr_t end);
 bool find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t *start)
     __must_check;
 
+/* The highest free place below high that is clear of stacks. */
+bool find_place_below(struct address_space *space, size_t length, uintptr_t high, uintptr_t *start)
+    __must_check;
+
+/* mm/user_heap.c: a place with a guard on each side; is there memory of the heap next to a page? */
+bool heap_find_place(struct address_space *space, size_t length, uintptr_t *start) __must_check;
+bool heap_is_beside(struct address_space *space, uintptr_t address);
+
 /* Count pages of regions that have come or gone. */
 void space_count_mapped(struct address_space *space, int64_t pages);
 
@@ -228,6 +252,31 @@ space_count_resident(struct address_space *space, size_t pages)
 	if (space->nr_resident > space->stats.peak_resident)
 		space->stats.peak_resident = space->nr_resident;
 }
+
+/* ---- Protection: mm/memory_protection.c ---------------------------------------------------- */
+
+/* What a new space begins with: key 0. */
+void protection_init(struct address_space *space);
+
+/* May memory get these rights in a space where nothing becomes executable? had: that it has. */
+static inline bool
+gains_exec(unsigned had, unsigned prot)
+{
+	return (prot & PROT_EXEC) && ((prot & PROT_WRITE) || !(had & PROT_EXEC));
+}
+
+/* The key of memory that is only executed, to which the running thread has no access; or 0. */
+unsigned exec_only_key(struct address_space *space);
+
+/* The key of a new mapping with these rights. Space locked. */
+static inline unsigned
+key_of_new(struct address_space *space, unsigned prot)
+{
+	return unlikely(prot == PROT_EXEC) ? exec_only_key(space) : 0;
+}
+
+/* Does the running thread deny itself such an access to what has that key? */
+bool key_denies(unsigned key, enum fault_access access);
 
 /* ---- Pages in ranges: mm/mapped_range.c ---------------------------------------------------- */
 

@@ -116,6 +116,12 @@ highest_place(struct address_space *space, size_t length, uintptr_t low, uintptr
 }
 
 bool
+find_place_below(struct address_space *space, size_t length, uintptr_t high, uintptr_t *start)
+{
+	return highest_place(space, length, USER_MIN, high, start);
+}
+
+bool
 find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t *start)
 {
 	uintptr_t wanted = MAX(ALIGN_DOWN(hint, PAGE_SIZE), USER_MIN);
@@ -127,6 +133,8 @@ find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t
 		*start = wanted;
 		return true;
 	}
+	if (unlikely(space->guard_heap) && heap_find_place(space, length, start))
+		return true;
 	return (end > USER_WINDOW && highest_place(space, length, USER_WINDOW, end, start)) ||
 	       highest_place(space, length, USER_MIN, space->map_top, start) ||
 	       highest_place(space, length, space->map_top, USER_WINDOW, start);
@@ -214,6 +222,8 @@ map_locked(struct address_space *space, struct map_request *request, struct regi
 	uintptr_t end;
 	int error = choose_place(space, request);
 
+	if (unlikely(space->no_exec_gain) && gains_exec(request->prot, request->prot))
+		return -EACCES;
 	if (error)
 		return error;
 	if (has_too_many_regions(space, 2))
@@ -226,6 +236,7 @@ map_locked(struct address_space *space, struct map_request *request, struct regi
 	unmap_locked(space, request->start, end, spares, dead);
 	*region = (struct region){
 		.prot = request->prot,
+		.rights = prot_rights(request->prot, key_of_new(space, request->prot)),
 		.max_prot = request->max_prot,
 		.flags = region_flags(space, request),
 		.object = request->object,
@@ -319,7 +330,8 @@ break_locked(struct address_space *space, uintptr_t wanted, struct region_spares
 		unmap_locked(space, end, old_end, spares, dead);
 	request.length = end - old_end;
 	if (end > old_end &&
-	    (!is_free(space, old_end, end) || map_locked(space, &request, spares, dead) != 0))
+	    (!is_free(space, old_end, end + (space->guard_heap ? HEAP_GUARD : 0)) ||
+	     map_locked(space, &request, spares, dead) != 0))
 		return false;
 	space->heap_end = wanted;
 	return true;
@@ -344,6 +356,14 @@ space_break(struct address_space *space, uintptr_t wanted)
 /* ---- The stack
  * ----------------------------------------------------------------------------------- */
 
+void
+space_set_map_top(struct address_space *space, uintptr_t top)
+{
+	mutex_lock(&space->lock);
+	space->map_top = top;
+	mutex_unlock(&space->lock);
+}
+
 int
 space_map_stack(struct address_space *space, uintptr_t top, size_t limit)
 {
@@ -366,7 +386,7 @@ space_map_stack(struct address_space *space, uintptr_t top, size_t limit)
 	if (region)
 		region->lowest = lowest;
 	if (lowest > STACK_GUARD + USER_MIN)
-		space->map_top = lowest - STACK_GUARD;
+		space->map_top = MIN(space->map_top, lowest - STACK_GUARD);
 	mutex_unlock(&space->lock);
 	return 0;
 }

@@ -102,6 +102,7 @@ link_moved(struct address_space *space, const struct move *move, const struct re
 
 	*moved = (struct region){
 		.prot = region->prot,
+		.rights = region->rights,
 		.max_prot = region->max_prot,
 		.flags = region->flags,
 		.object = region->object,

@@ -43,6 +43,7 @@ describe(const struct address_space *space, const struct region *region)
 		.start = region_start(region),
 		.end = region_end(region),
 		.prot = region->prot,
+		.key = region_key(region),
 		.flags = region->flags & REGION_KEPT_FLAGS,
 		.stack = (region->flags & MAP_GROWSDOWN) != 0,
 		.wants_huge = huge_is_wanted(region),
@@ -241,8 +242,14 @@ is_allocated(const struct page *page)
 static const char *
 entry_fault(const struct region *region, struct page *page, uintptr_t address, mmu_entry_t entry)
 {
-	unsigned rights = prot_rights(region->prot);
+	unsigned rights = region->rights & MMU_ALL;
 
+	if (region->rights != prot_rights(region->prot, region_key(region)))
+		return "is in a region whose rights are not what its mapping says";
+	if (arch_mmu_is_visible(entry) && arch_mmu_key(entry) != region_key(region))
+		return "has another protection key";
+	if (arch_mmu_is_executable(entry) && !(rights & MMU_EXEC))
+		return "is executable where that is not allowed";
 	if (arch_mmu_is_visible(entry) && rights == 0)
 		return "is visible where nothing may be accessed";
 	if (arch_mmu_is_writable(entry) && !(rights & MMU_WRITE))

@@ -50,4 +50,7 @@
 
 #define MLOCK_ONFAULT 1
 
+#define PKEY_DISABLE_ACCESS 1
+#define PKEY_DISABLE_WRITE  2
+
 #endif

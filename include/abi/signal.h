@@ -75,6 +75,7 @@
 #define FPE_FLTINV    7
 #define SEGV_MAPERR   1
 #define SEGV_ACCERR   2
+#define SEGV_PKUERR   4
 #define BUS_ADRALN    1
 #define BUS_ADRERR    2
 #define TRAP_BRKPT    1
@@ -101,7 +102,8 @@ struct abi_siginfo {
 			};
 		} from;
 		struct {
-			uint64_t address;
+			uint64_t address, reserved;
+			uint32_t key; /* SEGV_PKUERR */
 		} fault;
 		struct { /* SI_TIMER */
 			int32_t id, overrun;

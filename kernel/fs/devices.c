@@ -6,13 +6,11 @@
  * then on the file is the device's. There are the few that every program expects, the sink and the
  * sources without end, and the terminals (tty.c); and the disks (block_file.c).
  *
- * Random bytes come from a generator that is stirred with the processor's clock whenever it is
- * asked. They differ from run to run; they are not for keys.
+ * Random bytes are those of kernel/proc/user/random.c.
  */
-#include <arch/cpu.h>
 #include <block.h>
-#include <prng.h>
 #include <process.h>
+#include <random.h>
 #include <string.h>
 
 #include "fs.h"
@@ -85,30 +83,6 @@ read_zeroes(struct file *file, struct transfer *to, uint64_t offset)
 }
 
 /* ---- random -------------------------------------------------------------------------------- */
-
-static struct {
-	spinlock_t lock;
-	struct prng prng; /* (l) */
-} pool = { .lock = SPINLOCK_INIT("random", RANK_MODULE) };
-
-void
-random_bytes(void *to, size_t size)
-{
-	uint8_t *out = to;
-
-	while (size > 0) {
-		irqflags_t flags = spin_lock_irqsave(&pool.lock);
-		size_t bytes = MIN(size, sizeof(uint64_t));
-		uint64_t number;
-
-		pool.prng.state ^= arch_cycles() << 17;
-		number = prng_next(&pool.prng);
-		spin_unlock_irqrestore(&pool.lock, flags);
-		memcpy(out, &number, bytes);
-		out += bytes;
-		size -= bytes;
-	}
-}
 
 static int64_t
 read_random(struct file *file, struct transfer *to, uint64_t offset)

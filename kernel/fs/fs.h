@@ -505,7 +505,6 @@ const struct file_ops *device_find(uint32_t mode, uint64_t device);
 void devices_init(void);
 /* Make a name at the start of the kernel, unless the archive brought it: with a reference. */
 struct dentry *make_at_start(struct dentry *directory, const char *name, struct inode *inode);
-void random_bytes(void *to, size_t size);
 
 /* block_file.c: disks. block_file_sync(): of an open one; 0 or -EIO. */
 extern const struct file_ops block_ops;

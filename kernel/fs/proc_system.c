@@ -9,9 +9,11 @@
  */
 #include <arch.h>
 #include <bootinfo.h>
+#include <cmdline.h>
 #include <percpu.h>
 #include <printk.h>
 #include <process.h>
+#include <random.h>
 #include <sched.h>
 #include <string.h>
 #include <time.h>
@@ -171,16 +173,17 @@ show_version(struct text *text, int pid)
 static int
 show_cpuinfo(struct text *text, int pid)
 {
-	char buffer[49];
+	char buffer[49], flags[320];
 	const char *model = arch_cpu_name(buffer);
 
 	(void)pid;
+	(void)arch_cpu_flags(flags, sizeof(flags));
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
 		text_printf(text,
 			    "processor\t: %u\nmodel name\t: %s\nphysical id\t: 0\nsiblings\t: %u\n"
-			    "core id\t\t: %u\ncpu cores\t: %u\naddress sizes\t: 48 bits "
-			    "virtual\n\n",
-			    cpu, model, nr_cpus, cpu, nr_cpus);
+			    "core id\t\t: %u\ncpu cores\t: %u\nflags\t\t: %s\n"
+			    "address sizes\t: %u bits physical, 48 bits virtual\n\n",
+			    cpu, model, nr_cpus, cpu, nr_cpus, flags, arch_physical_bits());
 	return 0;
 }
 
@@ -269,12 +272,38 @@ show_uuid(struct text *text, int pid)
 	return 0;
 }
 
+static int
+show_randomize_va_space(struct text *text, int pid)
+{
+	(void)pid;
+	text_printf(text, "%lu\n",
+		    (unsigned long)__atomic_load_n(&randomize_va_space, __ATOMIC_RELAXED));
+	return 0;
+}
+
+static int
+store_randomize(const char *text)
+{
+	uint64_t value;
+
+	if (parse_u64(text, &value) || value > LAYOUT_RANDOM_HEAP)
+		return -EINVAL;
+	__atomic_store_n(&randomize_va_space, value, __ATOMIC_RELAXED);
+	return 0;
+}
+
 const struct proc_file proc_kernel_files[] = {
 	{ "ostype", 0444, show_ostype },
 	{ "osrelease", 0444, show_osrelease },
 	{ "hostname", 0444, show_hostname },
 	{ "pid_max", 0444, show_pid_max },
+	{ "randomize_va_space", 0644, show_randomize_va_space },
 	{ NULL, 0, NULL },
 };
 
 const struct proc_file proc_random_files[] = { { "uuid", 0444, show_uuid }, { NULL, 0, NULL } };
+
+const struct proc_setting proc_settings[] = {
+	{ "randomize_va_space", store_randomize },
+	{ NULL, NULL },
+};

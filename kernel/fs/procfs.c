@@ -20,7 +20,8 @@
 #include <process.h>
 #include <string.h>
 
-#define TEXT_MAX MiB(32)
+#define TEXT_MAX  MiB(32)
+#define STORE_MAX 63 /* bytes of what is written to set something */
 
 /* ---- Texts --------------------------------------------------------------------------------- */
 
@@ -128,12 +129,45 @@ text_read(struct file *file, struct transfer *to, uint64_t offset)
 	return moved;
 }
 
+static const struct proc_setting *
+setting_of(const struct proc_file *file)
+{
+	const struct proc_setting *setting = proc_settings;
+
+	while (setting->name && strcmp(setting->name, file->name) != 0)
+		setting++;
+	return setting->name && file->mode & 0222 ? setting : NULL;
+}
+
+/* A line that sets something. Each write is one, wherever the position is. */
+static int64_t
+text_write(struct file *file, struct transfer *from, uint64_t *offset)
+{
+	const struct proc_setting *setting = setting_of(file->inode->private.data);
+	size_t size = from->left, length = size;
+	char line[STORE_MAX + 1];
+	int error;
+
+	(void)offset;
+	if (!setting || size > STORE_MAX)
+		return -EINVAL;
+	error = transfer_in(from, line, size);
+	if (error)
+		return error;
+	while (length > 0 && line[length - 1] == '\n')
+		length--;
+	line[length] = '\0';
+	error = setting->store(line);
+	return error ? error : (int64_t)size;
+}
+
 static const struct file_ops text_ops = {
 	.name = "text",
 	.seekable = true,
 	.open = text_open,
 	.close = text_close,
 	.read = text_read,
+	.write = text_write,
 };
 
 static const struct inode_ops text_inode_ops = { .file_ops = &text_ops };

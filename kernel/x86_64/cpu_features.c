@@ -32,6 +32,7 @@ static const struct {
 	[CPU_LA57] = { "LA57", 7, REG_ECX, 16, 0 }, /* not to be changed while paging is on */
 	[CPU_PCID] = { "PCID", 1, REG_ECX, 17, CR4_PCIDE }, /* CR3 holds 0 as long as this runs */
 	[CPU_INVPCID] = { "INVPCID", 7, REG_EBX, 10, 0 },
+	[CPU_PKU] = { "PKU", 7, REG_ECX, 3, 0 },
 };
 
 static bool present[NR_CPU_FEATURES]; /* (c) */
@@ -108,6 +109,71 @@ arch_cpu_name(char brand[49])
 	while (*brand == ' ')
 		brand++;
 	return *brand ? brand : "unnamed processor";
+}
+
+/* Where CPUID tells of what programs may want to know, in Linux's words. */
+static const struct {
+	const char *name;
+	uint32_t leaf;
+	uint8_t reg, bit;
+} flags[] = {
+	{ "fpu", 1, REG_EDX, 0 },
+	{ "tsc", 1, REG_EDX, 4 },
+	{ "mmx", 1, REG_EDX, 23 },
+	{ "fxsr", 1, REG_EDX, 24 },
+	{ "sse", 1, REG_EDX, 25 },
+	{ "sse2", 1, REG_EDX, 26 },
+	{ "syscall", 0x80000001, REG_EDX, 11 },
+	{ "nx", 0x80000001, REG_EDX, 20 },
+	{ "pdpe1gb", 0x80000001, REG_EDX, 26 },
+	{ "lm", 0x80000001, REG_EDX, 29 },
+	{ "pni", 1, REG_ECX, 0 },
+	{ "ssse3", 1, REG_ECX, 9 },
+	{ "fma", 1, REG_ECX, 12 },
+	{ "sse4_1", 1, REG_ECX, 19 },
+	{ "sse4_2", 1, REG_ECX, 20 },
+	{ "popcnt", 1, REG_ECX, 23 },
+	{ "aes", 1, REG_ECX, 25 },
+	{ "xsave", 1, REG_ECX, 26 },
+	{ "avx", 1, REG_ECX, 28 },
+	{ "rdrand", 1, REG_ECX, 30 },
+	{ "hypervisor", 1, REG_ECX, 31 },
+	{ "bmi1", 7, REG_EBX, 3 },
+	{ "avx2", 7, REG_EBX, 5 },
+	{ "smep", 7, REG_EBX, 7 },
+	{ "bmi2", 7, REG_EBX, 8 },
+	{ "erms", 7, REG_EBX, 9 },
+	{ "avx512f", 7, REG_EBX, 16 },
+	{ "rdseed", 7, REG_EBX, 18 },
+	{ "smap", 7, REG_EBX, 20 },
+	{ "umip", 7, REG_ECX, 2 },
+	{ "pku", 7, REG_ECX, 3 },
+	{ "ospke", 7, REG_ECX, 4 },
+	{ "sme", 0x8000001f, REG_EAX, 0 },
+	{ "sev", 0x8000001f, REG_EAX, 1 },
+	{ "sev_es", 0x8000001f, REG_EAX, 3 },
+};
+
+const char *
+arch_cpu_flags(char *buffer, size_t size)
+{
+	size_t length = 0;
+
+	buffer[0] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(flags) && length < size; i++) {
+		if (cpuid_reg(flags[i].leaf, flags[i].reg) >> flags[i].bit & 1)
+			length += (size_t)ksnprintf(buffer + length, size - length, "%s%s",
+						    length ? " " : "", flags[i].name);
+	}
+	return buffer;
+}
+
+unsigned
+arch_physical_bits(void)
+{
+	unsigned bits = cpuid_reg(0x80000008, REG_EAX) & 0xff;
+
+	return bits ? bits : 36; /* of the first processors */
 }
 
 void

@@ -23,6 +23,7 @@
 #define CR4_OSXSAVE    (1ul << 18)
 #define CR4_SMEP       (1ul << 20)
 #define CR4_SMAP       (1ul << 21)
+#define CR4_PKE	       (1ul << 22)
 
 #define CR3_PCID 0xffful
 #define CR3_KEEP (1ul << 63) /* loading it forgets nothing */
@@ -174,6 +175,22 @@ static inline void
 write_cr4(uint64_t value)
 {
 	__asm__ volatile("movq %0, %%cr4" ::"r"(value) : "memory");
+}
+
+/* What the thread that runs denies itself of the 16 protection keys. Only with CR4.PKE. */
+static inline uint32_t
+rdpkru(void)
+{
+	uint32_t value;
+
+	__asm__ volatile("rdpkru" : "=a"(value) : "c"(0) : "edx");
+	return value;
+}
+
+static inline void
+wrpkru(uint32_t value)
+{
+	__asm__ volatile("wrpkru" ::"a"(value), "c"(0), "d"(0) : "memory");
 }
 
 /* Forget all translations and all that is known of tables, whosever they are, global ones too. */

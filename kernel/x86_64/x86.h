@@ -50,6 +50,7 @@ enum cpu_feature {
 	CPU_LA57,    /* five levels of page tables; see kernel_map.c */
 	CPU_PCID,    /* translations belong to address spaces; see pcid.c */
 	CPU_INVPCID, /* an instruction that forgets by them */
+	CPU_PKU,     /* protection keys; turned on when programs begin */
 	NR_CPU_FEATURES,
 };
 
@@ -149,6 +150,7 @@ enum {
 #define PF_USER	      (1u << 2)
 #define PF_RESERVED   (1u << 3) /* a reserved bit is set in a page table */
 #define PF_FETCH      (1u << 4)
+#define PF_KEY	      (1u << 5) /* the thread denies itself what has that protection key */
 
 /* As entry.S lays it out on the stack. */
 struct trap_frame {

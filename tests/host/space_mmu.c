@@ -26,6 +26,8 @@ static struct translation tlb[CPUS][REMEMBERED], large_tlb[CPUS][REMEMBERED];
 static spinlock_t tlb_lock = SPINLOCK_INIT("tlb", RANK_CONSOLE); /* all of tlb */
 
 unsigned arch_mmu_levels = 4;
+uint64_t host_mmu_encrypted;
+static _Thread_local uint32_t denied_keys; /* two bits a key */
 uintptr_t arch_mmu_user_end = USER_WINDOW;
 _Thread_local unsigned host_mmu_cpu;
 
@@ -33,6 +35,25 @@ static struct translation *
 slot_of(unsigned cpu, const struct address_space *space, uintptr_t page)
 {
 	return &tlb[cpu][((uintptr_t)space / 64 + (page >> PAGE_SHIFT)) % REMEMBERED];
+}
+
+/* Every entry on the way to a page has the C-bit: without it a processor would read noise. */
+static void
+check_encrypted(const struct page_table *table, uintptr_t page)
+{
+	paddr_t at = table->root;
+
+	for (unsigned level = arch_mmu_levels; level-- > 0;) {
+		unsigned index = page >> (PAGE_SHIFT + level * MMU_LEVEL_BITS) & (MMU_ENTRIES - 1);
+		mmu_entry_t entry = arch_mmu_read((mmu_entry_t *)phys_to_virt(at) + index);
+
+		if (!entry)
+			return;
+		ASSERT_EQ(entry & host_mmu_encrypted, host_mmu_encrypted);
+		if (level == 1 && arch_mmu_is_large(entry))
+			return;
+		at = arch_mmu_frame(entry);
+	}
 }
 
 static struct translation *
@@ -96,6 +117,7 @@ host_mmu_translate(struct address_space *space, uintptr_t address)
 	struct page_row row;
 	mmu_entry_t entry;
 
+	check_encrypted(&space->table, page);
 	if (is_of(large, space, start)) {
 		entry = large->entry + (page - start);
 		/* Two sizes at one time: a processor may do what it likes then. */
@@ -123,6 +145,25 @@ host_mmu_reset(void)
 {
 	memset(tlb, 0, sizeof(tlb));
 	memset(large_tlb, 0, sizeof(large_tlb));
+}
+
+unsigned
+arch_nr_keys(void)
+{
+	return MMU_KEYS;
+}
+
+unsigned
+arch_key_denied(unsigned key)
+{
+	return denied_keys >> 2 * key & (KEY_NO_ACCESS | KEY_NO_WRITE);
+}
+
+void
+arch_key_deny(unsigned key, unsigned denied)
+{
+	denied_keys &= ~(3u << 2 * key);
+	denied_keys |= denied << 2 * key;
 }
 
 /* ---- <arch.h> ------------------------------------------------------------------------ */

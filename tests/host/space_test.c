@@ -2,8 +2,8 @@
 /*
  * Address spaces on a made-up machine whose processor remembers translations until it is told
  * not to: random operations against the model of tests/kernel/space_model.h, with four and with
- * five levels of page tables, with small pages only and with huge ones, with memory and while it
- * runs out.
+ * five levels of page tables, with small pages only and with huge ones, with and without encrypted
+ * memory, with memory and while it runs out.
  */
 #include "host.h"
 #include "space_mmu.h"
@@ -24,6 +24,7 @@ static void
 run_steps(uint64_t seed, unsigned steps, unsigned fail_every, unsigned unit)
 {
 	CHECK(model_begin(&model, seed, unit));
+	model.denies = true;
 	for (unsigned i = 0; i < steps && !host_failed(); i++) {
 		if (fail_every && i % 16 == 0) {
 			model.shortage = i % 64 != 0;
@@ -54,6 +55,7 @@ run_traces(unsigned fail_every, unsigned unit)
 		(void)host_start_machine(unit > 1 ? MiB(128) : MiB(32));
 		host_mmu_reset();
 		set_levels(i % 2 ? 5 : 4);
+		host_mmu_encrypted = i % 4 < 2 ? 0 : 1ul << 47;
 		space_init();
 		run_steps(host_seed + i, 200, 0, unit);
 		(void)slab_reclaim(SIZE_MAX / 2);
@@ -64,6 +66,7 @@ run_traces(unsigned fail_every, unsigned unit)
 		CHECK_EQ(mm_check(), 0);
 	}
 	set_levels(4);
+	host_mmu_encrypted = 0;
 }
 
 static void

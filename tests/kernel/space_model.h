@@ -29,11 +29,12 @@
 #define FILE_PAGES 48
 #define SLOTS	   4
 #define NO_FILE	   (-1)
+#define MODEL_KEYS 4 /* of the processor's protection keys, if it has any */
 
 struct model_page {
 	bool mapped, shared, no_fork;
 	uint8_t own; /* a bit for each slot: the program's own memory, not the file's */
-	unsigned prot;
+	unsigned prot, key;
 	int file;
 	int advice;	       /* MADV_HUGEPAGE, MADV_NOHUGEPAGE, or 0 */
 	uint64_t offset, home; /* pages of the model */
@@ -56,6 +57,8 @@ struct model {
 	struct model_file file[FILES];
 	unsigned last_page, last_slot; /* touched last, and often again */
 	bool shortage;		       /* allocations may fail */
+	bool denies;		       /* the program denies itself a key at times */
+	unsigned denied[MODEL_KEYS];   /* KEY_NO_* of each key */
 	unsigned unit;		       /* pages of the processor for one of the model */
 	unsigned nr_failed;
 };
@@ -163,9 +166,9 @@ static inline bool
 model_alike(const struct model_page *lower, const struct model_page *upper)
 {
 	return lower->mapped && upper->mapped && lower->prot == upper->prot &&
-	       lower->shared == upper->shared && lower->no_fork == upper->no_fork &&
-	       lower->advice == upper->advice && lower->file == upper->file &&
-	       upper->home == lower->home + 1 &&
+	       lower->key == upper->key && lower->shared == upper->shared &&
+	       lower->no_fork == upper->no_fork && lower->advice == upper->advice &&
+	       lower->file == upper->file && upper->home == lower->home + 1 &&
 	       (lower->file == NO_FILE || upper->offset == lower->offset + 1);
 }
 
@@ -203,8 +206,12 @@ model_byte(struct model *model, const struct model_page *page, unsigned slot)
 static inline enum fault_result
 model_access(struct model *model, const struct model_page *page, unsigned slot, bool write)
 {
+	unsigned denied = model->denied[page->key];
+
 	if (!page->mapped)
 		return FAULT_MAPERR;
+	if ((denied & KEY_NO_ACCESS) || (write && (denied & KEY_NO_WRITE)))
+		return FAULT_KEY;
 	if (page->prot == PROT_NONE || (write && !(page->prot & PROT_WRITE)))
 		return FAULT_ACCERR;
 	return model_byte(model, page, slot) ? FAULT_DONE : FAULT_BUS;
@@ -222,6 +229,9 @@ compare_slot(struct model *model, unsigned which, unsigned at, unsigned slot)
 
 	if (!entry)
 		return;
+	if (arch_mmu_is_visible(entry) && arch_mmu_key(entry) != page->key)
+		MODEL_FAIL("page %u of space %u has key %u, not %u", at, which, arch_mmu_key(entry),
+			   page->key);
 	expected = page->mapped ? model_byte(model, page, slot) : NULL;
 	if (!expected)
 		MODEL_FAIL("page %u of space %u is there, and should not be", at, which);
@@ -323,12 +333,13 @@ do_protect(struct model *model, unsigned which)
 {
 	struct model_page *page = model->page[which];
 	unsigned first, nr, prot = choose_prot(model);
-	int error, expected;
+	int error, expected, key = arch_nr_keys() > 1 ? (int)below(model, 2 * MODEL_KEYS) : NO_KEY;
 
+	key = key < MODEL_KEYS ? key : NO_KEY;
 	choose_range(model, &first, &nr);
 	expected = model_covered(page, first, nr) ? 0 : -ENOMEM;
-	error = space_protect(model->space[which], window_address(model, first),
-			      nr * unit_size(model), prot);
+	error = space_protect_key(model->space[which], window_address(model, first),
+				  nr * unit_size(model), prot, key);
 	if (!expected && for_want_of_memory(model, error))
 		return;
 	if (error != expected)
@@ -337,8 +348,26 @@ do_protect(struct model *model, unsigned which)
 	if (error && page[first].mapped && model->shortage &&
 	    region_find(model->space[which], window_address(model, first))->prot != prot)
 		return;
-	for (unsigned i = first; i < first + nr && page[i].mapped; i++)
+	if (error && page[first].mapped && model->shortage && key != NO_KEY &&
+	    region_key(region_find(model->space[which], window_address(model, first))) !=
+		(unsigned)key)
+		return;
+	for (unsigned i = first; i < first + nr && page[i].mapped; i++) {
 		page[i].prot = prot;
+		page[i].key = key == NO_KEY ? page[i].key : (unsigned)key;
+	}
+}
+
+/* The program denies itself a key, or allows it again. The processor's own memory is not asked. */
+static void
+do_deny(struct model *model)
+{
+	unsigned key = 1 + below(model, MODEL_KEYS - 1), denied = below(model, 4);
+
+	if (!model->denies)
+		return;
+	model->denied[key] = denied;
+	arch_key_deny(key, denied);
 }
 
 /* Believe what the region says of a page. */
@@ -627,8 +656,10 @@ model_step(struct model *model)
 		do_advise(model, which);
 	else if (choice < 90)
 		do_remap(model, which);
-	else if (choice < 93)
+	else if (choice < 92)
 		do_fork(model, which);
+	else if (choice < 93)
+		do_deny(model);
 	else if (choice < 96)
 		do_truncate(model);
 	else
@@ -648,7 +679,14 @@ model_begin(struct model *model, uint64_t seed, unsigned unit)
 		page_cache_extend(&model->file[i].cache, FILE_PAGES / 2 * unit_size(model));
 	}
 	model->space[0] = space_create();
-	return model->space[0] != NULL;
+	if (!model->space[0])
+		return false;
+	for (int key = 1; key < MODEL_KEYS && arch_nr_keys() > 1; key++) {
+		arch_key_deny((unsigned)key, 0);
+		if (space_key_alloc(model->space[0]) != key)
+			MODEL_FAIL("key %d is taken in a new space", key);
+	}
+	return true;
 }
 
 static void

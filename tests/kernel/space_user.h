@@ -24,11 +24,11 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 
-/* Does the entry allow it? */
+/* Does the entry allow it, and the running thread itself? */
 static inline bool
 entry_allows(mmu_entry_t entry, enum fault_access access)
 {
-	if (!arch_mmu_is_visible(entry))
+	if (!arch_mmu_is_visible(entry) || key_denies(arch_mmu_key(entry), access))
 		return false;
 	if (access == FAULT_WRITE)
 		return arch_mmu_is_writable(entry);

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,15 +54,20 @@ def initrd() -> Path:
     return INITRD
 
 
-@pytest.fixture(scope="session")
-def report(kernel: Path, initrd: Path) -> Report:
-    """One boot that runs everything, on one CPU that counts instructions: always the same."""
-    command = [
-        "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max", "-m", "256M",
+def machine(kernel: Path, initrd: Path, cmdline: str, cpu: str = "max") -> list[str | Path]:
+    """One CPU that counts instructions: what happens is always the same."""
+    return [
+        "qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", cpu, "-m", "256M",
         "-icount", "shift=0,align=off,sleep=off", "-nodefaults", "-display", "none",
         "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-        "-kernel", kernel, "-initrd", initrd, "-append", "init=/tests/run",
+        "-kernel", kernel, "-initrd", initrd, "-append", cmdline,
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def report(kernel: Path, initrd: Path) -> Report:
+    """One boot that runs everything."""
+    command = machine(kernel, initrd, "init=/tests/run")
     status = None
     try:
         run = subprocess.run(
@@ -236,6 +242,55 @@ def test_program_on_host(program: str, root: Path, tmp_path: Path) -> None:
     text, status = on_host(root, tmp_path, str(root / "tests" / program))
     check_ktap(text)
     assert status == 0
+
+
+def first_program(kernel: Path, initrd: Path, cmdline: str, cpu: str) -> str:
+    """What is printed until the first program has ended; then the machine goes."""
+    lines = []
+    with subprocess.Popen(
+        machine(kernel, initrd, cmdline, cpu), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as run:
+        guard = threading.Timer(LIMIT_SECONDS, run.kill)
+        guard.start()
+        assert run.stdout
+        for line in run.stdout:
+            lines.append(line.decode(errors="replace").replace("\r\n", "\n"))
+            if lines[-1].startswith("init: "):
+                break
+        guard.cancel()
+        run.kill()
+    return "".join(lines)
+
+
+def ktap_of(text: str) -> str:
+    return text[text.index("KTAP version 1") : text.index("init: ")]
+
+
+def test_without_protection_keys(kernel: Path, initrd: Path) -> None:
+    """A processor that has none: Linux's error numbers, and all else is skipped."""
+    text = first_program(kernel, initrd, "init=/tests/pkeys", "max,-pku")
+    assert re.search(r"^cpu: .* without .*\bPKU\b", text, re.MULTILINE)
+    check_ktap(ktap_of(text))
+    assert "ok 1 without_keys_there_are_none\n" in text
+    assert text.count("# SKIP no protection keys here") == text.count("\nok ") - 1
+
+
+def test_seed_fixes_the_addresses(kernel: Path, initrd: Path) -> None:
+    """The same seed draws the same places."""
+    one, same, other = (
+        ktap_of(first_program(kernel, initrd, f"init=/tests/aslr seed={seed}", "max"))
+        for seed in (7, 7, 8)
+    )
+    check_ktap(one)
+    assert one == same != other
+
+
+def test_heap_overflow_is_told(report: Report) -> None:
+    """What the kernel says of a program that the guarded heap's pages have stopped."""
+    lines = re.findall(r"^segfault: heap_guard\[\d+\] (.*)$", report.text, re.MULTILINE)
+    assert len(lines) == 2, lines
+    assert re.fullmatch(r"writing address 0x[0-9a-f]+000 from 0x.*: heap overflow", lines[0])
+    assert re.fullmatch(r"writing .*: the mapping does not allow it", lines[1])  # freed
 
 
 EXERCISERS = {

@@ -47,6 +47,7 @@ static unsigned ktap_nr_cases;
 /* Counted by a case's process, read by the one that reports. */
 struct ktap_counts {
 	unsigned checks, failed;
+	const char *skipped; /* why the case was left, or NULL */
 };
 static struct ktap_counts *ktap_counts;
 
@@ -110,6 +111,13 @@ ktap_fails(long got, int error, int expected, const char *what, const char *file
 			ktap_is(0, 1, #value, __FILE__, __LINE__);                                 \
 			exit(1);                                                                   \
 		}                                                                                  \
+	} while (0)
+
+/* Leave a case that the machine lacks something for. why: a string of the program's own. */
+#define skip(why)                                                                                  \
+	do {                                                                                       \
+		ktap_counts->skipped = why;                                                        \
+		exit(0);                                                                           \
 	} while (0)
 
 /* ---- Faults ------------------------------------------------------------------------------- */
@@ -246,6 +254,7 @@ ktap_run(const struct ktap_case *test)
 
 	fflush(stdout);
 	ktap_counts->failed = 0;
+	ktap_counts->skipped = NULL;
 	pid = fork();
 	if (pid == 0) {
 		alarm(LIMIT_SECONDS);
@@ -265,7 +274,7 @@ ktap_run(const struct ktap_case *test)
 int
 main(int argc, char **argv)
 {
-	unsigned number = 0, chosen = 0, failed = 0;
+	unsigned number = 0, chosen = 0, failed = 0, skipped = 0;
 
 	(void)argc;
 	setvbuf(stdout, NULL, _IOLBF, 0); /* what a case that dies has printed is not lost */
@@ -284,10 +293,15 @@ main(int argc, char **argv)
 			continue;
 		good = ktap_run(&ktap_cases[i]);
 		failed += !good;
-		printf("%sok %u %s\n", good ? "" : "not ", ++number, ktap_cases[i].name);
+		printf("%sok %u %s", good ? "" : "not ", ++number, ktap_cases[i].name);
+		if (good && ktap_counts->skipped) {
+			printf(" # SKIP %s", ktap_counts->skipped);
+			skipped++;
+		}
+		printf("\n");
 	}
-	printf("# pass:%u fail:%u skip:0 total:%u checks:%u\n", number - failed, failed, number,
-	       ktap_counts->checks);
+	printf("# pass:%u fail:%u skip:%u total:%u checks:%u\n", number - failed - skipped, failed,
+	       skipped, number, ktap_counts->checks);
 	return failed > 0;
 }
 

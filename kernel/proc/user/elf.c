@@ -29,6 +29,7 @@
 
 #define PT_LOAD	  1
 #define PT_INTERP 3
+#define PT_STACK  0x6474e551 /* PT_GNU_STACK: the rights of the stack */
 
 #define PF_X 1u
 #define PF_W 2u
@@ -121,6 +122,8 @@ elf_parse(const struct elf_header *header, const struct elf_program_header *head
 			image->interpreter_offset = headers[i].offset;
 			image->interpreter_size = headers[i].filesz;
 		}
+		if (headers[i].type == PT_STACK)
+			image->executable_stack = headers[i].flags & PF_X;
 		if (headers[i].type == PT_LOAD && add_segment(image, &headers[i]))
 			return -ENOEXEC;
 	}

@@ -41,6 +41,7 @@ struct elf_image {
 	uintptr_t low, high; /* [low, high) is what all segments span, whole pages */
 	uintptr_t headers;   /* where the program headers lie in memory, or 0 */
 	unsigned nr_headers;
+	bool executable_stack; /* it asks for one */
 	uint64_t
 	    interpreter_offset; /* where the file names its interpreter, if the size is not 0 */
 	uint64_t interpreter_size;

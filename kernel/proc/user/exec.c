@@ -15,7 +15,7 @@
  *
  * The stack as a program finds it (System V ABI, AMD64 supplement, 3.4.1):
  *
- *	top    platform, random bytes, path, environment, arguments: strings
+ *	top    random gap, platform, random bytes, path, environment, arguments: strings
  *	       auxiliary vector, environment pointers, 0, argument pointers, 0
  *	RSP -> number of arguments
  *
@@ -23,6 +23,8 @@
  * dynamically names its loader, which is mapped beside it, and begins in its place.
  */
 #include <abi/fcntl.h>
+#include <cmdline.h>
+#include <random.h>
 #include <slab.h>
 #include <string.h>
 
@@ -32,11 +34,9 @@
 #define SCRIPT_LINE  256 /* bytes of "#!..." that count */
 #define SCRIPT_DEPTH 4	 /* scripts that are interpreted by scripts */
 
-/* Where programs are put that can lie anywhere, and how far from there at most. */
-#define RELOCATED_BASE	 0x555555554000ul
-#define RELOCATED_SPREAD (1ul << 28) /* pages */
-#define STACK_SPREAD	 (1ul << 22) /* pages */
-#define STACK_GAP	 MiB(1)
+uint64_t randomize_va_space = LAYOUT_RANDOM_HEAP;
+TUNABLE(randomize_va_space, "mm.aslr", LAYOUT_FIXED, LAYOUT_RANDOM_HEAP,
+	"1: programs begin at random addresses; 2: their heaps, too; 0: always at the same");
 
 /* ---- Opening ----------------------------------------------------------------------------- */
 
@@ -270,27 +270,53 @@ load_interpreter(struct exec *exec)
 	return map_image(exec->space, exec->interpreter_file, image, exec->interpreter_base);
 }
 
+/* The whole mapping that holds an address; where nothing may become executable it stays as it is.
+ */
+static int
+make_executable(struct address_space *space, uintptr_t address)
+{
+	struct region_info info;
+
+	if (space_refuses_exec_gain(space) || !space_region_at(space, address, &info))
+		return 0;
+	return space_protect(space, info.start, info.end - info.start,
+			     PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+/* How much of the layout is random: what the process asked for by personality(), or all do. */
+static enum layout_kind
+layout_kind(void)
+{
+	if (process_current()->private->persona & ADDR_NO_RANDOMIZE)
+		return LAYOUT_FIXED;
+	return (enum layout_kind)__atomic_load_n(&randomize_va_space, __ATOMIC_RELAXED);
+}
+
 static int
 load(struct exec *exec)
 {
 	const struct elf_image *image = &exec->image;
 	size_t stack_limit = MIN(process_limit(RLIMIT_STACK), GiB(1));
+	struct space_layout *layout = &exec->layout;
 	int error;
 
 	if (image->high - image->low > USER_WINDOW / 4)
 		return -ENOMEM;
+	stack_limit = ALIGN_UP(MAX(stack_limit, KiB(128)), PAGE_SIZE);
+	space_choose_layout(layout, layout_kind(), stack_limit, random_u64);
+	space_set_map_top(exec->space, layout->map_top);
 	if (image->relocatable)
-		exec->base =
-		    RELOCATED_BASE - image->low + user_random() % RELOCATED_SPREAD * PAGE_SIZE;
+		exec->base = layout->program - image->low;
 	error = map_image(exec->space, exec->file, image, exec->base);
 	if (!error)
 		error = load_interpreter(exec);
 	if (error)
 		return error;
-	exec->heap = exec->base + image->high;
-	exec->stack_top = USER_WINDOW - STACK_GAP - user_random() % STACK_SPREAD * PAGE_SIZE;
-	stack_limit = ALIGN_UP(MAX(stack_limit, KiB(128)), PAGE_SIZE);
-	return space_map_stack(exec->space, exec->stack_top, stack_limit);
+	exec->heap = exec->base + image->high + layout->heap_offset;
+	error = space_map_stack(exec->space, layout->stack_top, stack_limit);
+	if (!error && image->executable_stack)
+		error = make_executable(exec->space, layout->stack_top - PAGE_SIZE);
+	return error;
 }
 
 /* The rest of the last page of each segment's file part is the program's zeroed data. */
@@ -328,6 +354,7 @@ take_over(struct exec *exec)
 	process_trace(process);
 	spin_unlock_irqrestore(&process_lock, flags);
 	arch_user_set_space(exec->space);
+	arch_user_reset_keys();
 	vfork_release(process);
 	space_put(old);
 	if (old_file)
@@ -378,6 +405,8 @@ replace_program(struct exec *exec)
 	exec->space = space_create();
 	if (!exec->space)
 		return -ENOMEM;
+	if (space_refuses_exec_gain(process_current()->space))
+		space_refuse_exec_gain(exec->space);
 	space_forbid_huge(exec->space, space_forbids_huge(process_current()->space));
 	error = load(exec);
 	if (!error)

@@ -17,7 +17,8 @@ struct exec {
 	uintptr_t interpreter_base;
 	struct address_space *space; /* the new one */
 	uintptr_t base;		     /* added to all addresses of the image */
-	uintptr_t heap, stack_top;
+	struct space_layout layout;
+	uintptr_t heap;
 };
 
 /* Put arguments, environment and auxiliary vector on the stack. 0 and the stack pointer, or

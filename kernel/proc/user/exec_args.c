@@ -7,6 +7,7 @@
  * that grow as needed. Together they may take STRINGS_MAX bytes; one may take STRING_MAX.
  */
 #include <abi/auxv.h>
+#include <random.h>
 #include <slab.h>
 #include <string.h>
 
@@ -187,11 +188,10 @@ struct strings_at {
 static struct strings_at
 push_strings(struct stack *stack, const struct exec *exec)
 {
-	uint64_t random[RANDOM_BYTES / sizeof(uint64_t)];
+	uint8_t random[RANDOM_BYTES];
 	struct strings_at at;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(random); i++)
-		random[i] = user_random();
+	random_bytes(random, sizeof(random));
 	push_word(stack, 0);
 	at.path = push_bytes(stack, exec->path, strlen(exec->path) + 1);
 	at.envp = push_bytes(stack, exec->args->envp.text, exec->args->envp.size);
@@ -228,6 +228,7 @@ push_aux_vector(struct stack *stack, const struct exec *exec, const struct strin
 	push_aux(stack, AT_CLKTCK, USER_HZ);
 	push_aux(stack, AT_PAGESZ, PAGE_SIZE);
 	push_aux(stack, AT_HWCAP, arch_hwcap());
+	push_aux(stack, AT_MINSIGSTKSZ, arch_signal_frame_size());
 }
 
 static void
@@ -250,7 +251,7 @@ set_arguments(const struct exec *exec, const struct strings_at *at)
 int
 exec_fill_stack(const struct exec *exec, uintptr_t *sp)
 {
-	struct stack stack = { .sp = exec->stack_top };
+	struct stack stack = { .sp = exec->layout.stack_top - exec->layout.stack_offset };
 	struct strings_at at = push_strings(&stack, exec);
 
 	stack.sp = ALIGN_DOWN(stack.sp, 16);

@@ -4,6 +4,7 @@
  * those of its functions.
  */
 #include <abi/mman.h>
+#include <arch.h>
 
 #include "user.h"
 
@@ -102,6 +103,39 @@ sys_mprotect(const uint64_t *arg)
 	return space_protect(my_space(), arg[0], arg[1], (unsigned)arg[2]);
 }
 SYSCALL(10, mprotect, 3, sys_mprotect);
+
+/* ---- Protection keys --------------------------------------------------------------------- */
+
+static int64_t
+sys_pkey_mprotect(const uint64_t *arg)
+{
+	return space_protect_key(my_space(), arg[0], arg[1], (unsigned)arg[2], (int)arg[3]);
+}
+SYSCALL(329, pkey_mprotect, 4, sys_pkey_mprotect);
+
+/* The thread that asks gets the rights that it asks for; all others deny themselves the key. */
+static int64_t
+sys_pkey_alloc(const uint64_t *arg)
+{
+	int key;
+
+	if (arg[0] || arg[1] & ~(uint64_t)(PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE))
+		return -EINVAL;
+	key = space_key_alloc(my_space());
+	if (key >= 0)
+		arch_key_deny((unsigned)key, (unsigned)arg[1]);
+	return key;
+}
+SYSCALL(330, pkey_alloc, 2, sys_pkey_alloc);
+
+static int64_t
+sys_pkey_free(const uint64_t *arg)
+{
+	return space_key_free(my_space(), (int)arg[0]);
+}
+SYSCALL(331, pkey_free, 1, sys_pkey_free);
+
+/* ---- The heap, moving -------------------------------------------------------------------- */
 
 static int64_t
 sys_brk(const uint64_t *arg)

@@ -142,6 +142,7 @@ inherit(struct process_private *child, struct process *parent)
 	memcpy(child->process.name, parent->name, sizeof(child->process.name));
 	child->nice = from->nice;
 	child->credentials = from->credentials;
+	child->persona = from->persona;
 	child->arg_start = from->arg_start;
 	child->arg_end = from->arg_end;
 	child->env_start = from->env_start;

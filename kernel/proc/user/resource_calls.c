@@ -7,10 +7,8 @@
  */
 #include <abi/sched.h>
 #include <cmdline.h>
-#include <ktest.h>
 #include <page_allocator.h>
 #include <percpu.h>
-#include <prng.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,7 +43,7 @@ exchange_limit(int pid, unsigned resource, const struct abi_rlimit *new, struct 
 		error = -ESRCH;
 	else if (!may_control_locked(process) ||
 		 (new &&new->max > process->private->limit[resource].max && !is_privileged()) ||
-		 (new && resource == RLIMIT_NOFILE && new->max > FILES_LIMIT))
+		 (new &&resource == RLIMIT_NOFILE &&new->max > FILES_LIMIT))
 		error = -EPERM;
 	if (!error && old)
 		*old = process->private->limit[resource];
@@ -178,43 +176,6 @@ sys_sysinfo(const uint64_t *arg)
 	return copy_to_user(arg[0], &info, sizeof(info));
 }
 SYSCALL(99, sysinfo, 1, sys_sysinfo);
-
-/* seed= makes a run repeatable; without it the processor's generator adds what nobody knows. */
-uint64_t
-user_random(void)
-{
-	static struct prng prng; /* (p) */
-	static bool seeded;	 /* (p) */
-	uint64_t extra = ktest_seed_given() ? 0 : arch_random(), value;
-	irqflags_t flags = spin_lock_irqsave(&process_lock);
-
-	if (!seeded)
-		prng_seed(&prng, ktest_seed());
-	seeded = true;
-	value = prng_next(&prng) ^ extra;
-	spin_unlock_irqrestore(&process_lock, flags);
-	return value;
-}
-
-static int64_t
-sys_getrandom(const uint64_t *arg)
-{
-	size_t size = MIN(arg[1], INT32_MAX), piece;
-
-	if (arg[2] & ~7ul) /* GRND_* */
-		return -EINVAL;
-	for (size_t done = 0; done < size; done += piece) {
-		uint64_t random = user_random();
-
-		piece = MIN(size - done, sizeof(random));
-		if (copy_to_user(arg[0] + done, &random, piece))
-			return -EFAULT;
-		if (signal_pending() && done + piece >= 256)
-			return (int64_t)(done + piece);
-	}
-	return (int64_t)size;
-}
-SYSCALL(318, getrandom, 3, sys_getrandom);
 
 /* ---- The scheduler ----------------------------------------------------------------------- */
 

@@ -255,19 +255,14 @@ signal_group(int group, int signal)
  * What an instruction of the running thread caused cannot wait: if the program blocks or ignores
  * it, it gets the default treatment.
  */
-void
-signal_current_because(int signal, int code, int error, uintptr_t address)
+static void
+send_current(int signal, struct signal_record *record)
 {
 	struct user_thread *me = user_current();
-	struct signal_record *record = signal_record_alloc(signal, code);
 	struct abi_sigaction *action = &me->process->private->action[signal - 1];
 	struct list_head dropped = LIST_INIT(dropped);
 	irqflags_t flags;
 
-	if (record) {
-		record->info.error = error;
-		record->info.fault.address = address;
-	}
 	flags = spin_lock_irqsave(&process_lock);
 	if (FORCED & SIGNAL_BIT(signal) &&
 	    (me->blocked & SIGNAL_BIT(signal) || action->handler == SIG_IGN)) {
@@ -283,6 +278,30 @@ void
 signal_current(int signal, int code, uintptr_t address)
 {
 	signal_current_because(signal, code, 0, address);
+}
+
+void
+signal_current_because(int signal, int code, int error, uintptr_t address)
+{
+	struct signal_record *record = signal_record_alloc(signal, code);
+
+	if (record) {
+		record->info.error = error;
+		record->info.fault.address = address;
+	}
+	send_current(signal, record);
+}
+
+void
+signal_current_key(uintptr_t address, unsigned key)
+{
+	struct signal_record *record = signal_record_alloc(SIGSEGV, SEGV_PKUERR);
+
+	if (record) {
+		record->info.fault.address = address;
+		record->info.fault.key = key;
+	}
+	send_current(SIGSEGV, record);
 }
 
 bool

@@ -146,6 +146,7 @@ struct process_private {
 	struct list_head cpu_timers;	 /* (p) armed ones that measure processor time */
 	struct timer itimer[NR_ITIMERS]; /* of setitimer() */
 	int nice;			 /* (p) */
+	uint32_t persona;		 /* (p) ADDR_NO_RANDOMIZE and the like */
 	unsigned cpu;			 /* (p) where its last thread ended */
 };
 
@@ -222,6 +223,9 @@ void process_end_locked(struct process *process, int code, int status);
 
 /* End the running thread, and with the last one its process: with status, if it has no other. */
 _Noreturn void user_thread_exit(int status);
+
+/* What personality() knows of: programs begin at the same addresses each time. */
+#define ADDR_NO_RANDOMIZE 0x0040000u
 
 /* The process does not use its parent's memory any more: let vfork() return there. */
 void vfork_release(struct process *process);
@@ -387,8 +391,5 @@ void timers_taken_locked(struct process *process, const struct abi_siginfo *info
 
 /* Its program is replaced, or it has ended. */
 void timers_drop(struct process *process, bool has_ended);
-
-/* A random number for the running program: not predictable, unless seed= was given. */
-uint64_t user_random(void);
 
 #endif

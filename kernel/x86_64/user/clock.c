@@ -28,6 +28,9 @@
 
 #define READINGS_MAX 1000
 
+#define RDRAND_TRIES  10 /* Intel's advice: after so many it is broken */
+#define JITTER_ROUNDS 64
+
 #define CPUID_RDRAND (1u << 30) /* leaf 1, ECX */
 
 struct reading {
@@ -116,14 +119,33 @@ arch_hwcap(void)
 	return cpuid(1, 0).edx;
 }
 
+/* What the lowest bits of the time say that some instructions take, of many rounds. */
+static uint64_t
+jitter(void)
+{
+	uint64_t value = 0, last = arch_cycles();
+
+	for (unsigned i = 0; i < JITTER_ROUNDS; i++) {
+		uint64_t now;
+
+		(void)cpuid(0, 0); /* takes as long as it likes, more so in a virtual machine */
+		now = arch_cycles();
+		value = (value << 5 | value >> 59) ^ (now - last);
+		value *= 0x9e3779b97f4a7c15ul;
+		last = now;
+	}
+	return value ^ last;
+}
+
 uint64_t
 arch_random(void)
 {
 	uint64_t value;
-	bool good;
+	bool good = false;
 
 	if (!(cpuid(1, 0).ecx & CPUID_RDRAND))
-		return arch_cycles();
-	__asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(good));
-	return good ? value : arch_cycles();
+		return jitter();
+	for (unsigned i = 0; i < RDRAND_TRIES && !good; i++)
+		__asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(good));
+	return good ? value : jitter();
 }

@@ -12,6 +12,10 @@
  *	       512   header: which of the parts differ from their state after a reset
  *	       576   AVX and what else CPUID says, if there is XSAVE
  *
+ * Protection keys (keys.c) are one of XSAVE's parts, too, but not one that is saved here: the
+ * kernel needs the right ones while it copies for the program. They are in the frames of signals,
+ * where programs look for them, far behind everything else.
+ *
  * Sources: Intel SDM vol. 1, chapters 10.5 (FXSAVE) and 13 (XSAVE).
  */
 #include <arch.h>
@@ -33,6 +37,7 @@
 #define XFEATURE_SSE	2ul
 #define XFEATURE_AVX	4ul
 #define XFEATURE_AVX512 0xe0ul
+#define XFEATURE_KEYS	0x200ul
 
 struct legacy_area {
 	uint16_t fcw, fsw;
@@ -50,7 +55,10 @@ struct xsave_header {
 	uint64_t reserved[6];
 };
 
-static uint64_t features;	 /* (c) XCR0, or 0: FXSAVE only */
+static uint64_t features;	 /* (c) that are saved; 0: FXSAVE only */
+static uint64_t keys_feature;	 /* (c) XFEATURE_KEYS, if there are keys, or 0 */
+static size_t keys_offset;	 /* (c) where they are in a frame */
+static size_t frame_size;	 /* (c) of all that a frame has */
 static size_t area_size;	 /* (c) */
 static uint32_t mxcsr_mask;	 /* (c) bits of MXCSR that may be set */
 static kmem_cache_t *area_cache; /* (c) */
@@ -64,9 +72,10 @@ xsetbv(uint64_t value)
 void
 fpu_init_cpu(void)
 {
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (features ? CR4_OSXSAVE : 0));
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (features ? CR4_OSXSAVE : 0) |
+		  (keys_feature ? CR4_PKE : 0));
 	if (features)
-		xsetbv(features);
+		xsetbv(features | keys_feature);
 	__asm__ volatile("fninit");
 }
 
@@ -96,6 +105,18 @@ probe_mxcsr(void)
 	return probe.mxcsr_mask ? probe.mxcsr_mask : 0xffbf;
 }
 
+/* Turn keys on, if the processor can save them. */
+static void
+init_keys(void)
+{
+	if (!cpu_has(CPU_PKU) || !features || !(cpuid(0xd, 0).eax & XFEATURE_KEYS))
+		return;
+	keys_feature = XFEATURE_KEYS;
+	fpu_init_cpu();
+	frame_size = cpuid(0xd, 0).ebx;
+	keys_offset = cpuid(0xd, 9).ebx;
+}
+
 void
 fpu_init(void)
 {
@@ -104,7 +125,8 @@ fpu_init(void)
 	features = wanted_features();
 	fpu_init_cpu();
 	/* How much the parts take that are turned on now. */
-	area_size = features ? cpuid(0xd, 0).ebx : LEGACY_SIZE;
+	area_size = frame_size = features ? cpuid(0xd, 0).ebx : LEGACY_SIZE;
+	init_keys();
 	mxcsr_mask = probe_mxcsr();
 	arch_irq_restore(flags);
 	area_cache = kmem_cache_create("fpu_area", area_size, 64, 0, NULL);
@@ -116,7 +138,7 @@ void
 fpu_save(void *area)
 {
 	if (features)
-		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+		__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(features), "d"(0) : "memory");
 	else
 		__asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
 }
@@ -125,7 +147,7 @@ void
 fpu_load(const void *area)
 {
 	if (features)
-		__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+		__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(features), "d"(0) : "memory");
 	else
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
@@ -161,7 +183,38 @@ fpu_area_size(void)
 uint64_t
 fpu_features(void)
 {
-	return features;
+	return features | keys_feature;
+}
+
+size_t
+fpu_frame_size(void)
+{
+	return frame_size;
+}
+
+size_t
+fpu_keys_offset(void)
+{
+	return keys_offset;
+}
+
+/* Those of another frame, in its header: are there keys in it? */
+bool
+fpu_frame_has_keys(const void *area)
+{
+	const struct xsave_header *header =
+	    (const struct xsave_header *)((const char *)area + LEGACY_SIZE);
+
+	return header->present & keys_feature;
+}
+
+uint64_t
+fpu_frame_present(const void *area)
+{
+	const struct xsave_header *header =
+	    (const struct xsave_header *)((const char *)area + LEGACY_SIZE);
+
+	return header->present | keys_feature;
 }
 
 void

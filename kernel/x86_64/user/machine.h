@@ -40,6 +40,23 @@ extern const struct user_traps x86_user_traps;
 /* See to everything that waits before the program goes on. Interrupts are off, and on return. */
 void user_leave(struct trap_frame *frame);
 
+/* ---- user_map.c -------------------------------------------------------------------------- */
+
+/* Entries of a processor with that bit against execution, and that C-bit; 0: it has none. */
+struct mmu_format;
+void mmu_format_make(struct mmu_format *format, uint64_t no_exec, uint64_t encrypted);
+
+/* ---- keys.c ------------------------------------------------------------------------------ */
+
+void keys_init(void); /* are there any? Once, after fpu_init() */
+
+/* All rights of the running thread, two bits a key; 0 where there are no keys. */
+uint32_t keys_read(void);
+void keys_write(uint32_t keys);
+
+/* As a program begins, and a signal handler: only memory without a key may be accessed. */
+#define KEYS_DEFAULT 0x55555554u
+
 /* ---- fpu.c ------------------------------------------------------------------------------- */
 
 void fpu_init(void);	 /* what there is to save. Once */
@@ -55,9 +72,18 @@ void fpu_sanitize(void *area);
 /* Only what FXSAVE stores is there; the rest is to be as after a reset. With XSAVE only. */
 void fpu_mark_legacy(void *area);
 
-/* Bytes of an area, and of those what a program may see. */
-size_t fpu_area_size(void);
+size_t fpu_area_size(void);  /* bytes */
 uint64_t fpu_features(void); /* XCR0; 0 without XSAVE */
+
+/*
+ * What is on a program's stack while a handler runs is longer: it begins as an area, and has the
+ * protection keys at an offset, or nowhere (0), and the header (at FPU_PRESENT_AT) says so.
+ */
+#define FPU_PRESENT_AT 512
+size_t fpu_frame_size(void);
+size_t fpu_keys_offset(void);
+uint64_t fpu_frame_present(const void *area);
+bool fpu_frame_has_keys(const void *area);
 
 void *fpu_area_alloc(void); /* like after a reset; NULL: no memory */
 void fpu_area_free(void *area);

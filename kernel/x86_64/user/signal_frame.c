@@ -7,7 +7,7 @@
  *
  *	interrupted stack pointer
  *	                 128 bytes that the ABI lets functions use below it
- *	fpstate ->       vector registers, as XSAVE stores them (multiple of 64)
+ *	fpstate ->       vector registers and protection keys, as XSAVE stores them (multiple of 64)
  *	                 struct signal_frame: siginfo, ucontext with all registers
  *	handler's RSP -> address of the restorer, which calls sigreturn
  *
@@ -15,6 +15,9 @@
  * and call sigreturn at any time. Segments are not taken from it at all, of the flags only
  * those that a program could change itself, and vector state is made loadable. An instruction
  * pointer that is not canonical is found in user_leave().
+ *
+ * The frame is written as the program would write it, with its protection keys; the handler itself
+ * begins with those that a program begins with, whatever the thread had denied itself.
  */
 #include <errno.h>
 #include <string.h>
@@ -107,7 +110,26 @@ arch_on_stack(uintptr_t start, size_t size)
 static size_t
 fpstate_size(void)
 {
-	return fpu_area_size() + (fpu_features() ? sizeof(uint32_t) : 0);
+	return fpu_frame_size() + (fpu_features() ? sizeof(uint32_t) : 0);
+}
+
+size_t
+arch_signal_frame_size(void)
+{
+	return sizeof(struct signal_frame) + fpstate_size() + RED_ZONE + 64 + 16;
+}
+
+/* Bytes between what the kernel saves and the keys are not written. */
+static int
+put_keys(uintptr_t at, const void *area)
+{
+	uint64_t present = fpu_frame_present(area), keys = keys_read();
+
+	if (!fpu_keys_offset())
+		return 0;
+	if (copy_to_user(at + FPU_PRESENT_AT, &present, sizeof(present)))
+		return -EFAULT;
+	return copy_to_user(at + fpu_keys_offset(), &keys, sizeof(keys));
 }
 
 static int
@@ -118,7 +140,7 @@ put_fpstate(uintptr_t at)
 		.magic1 = XSTATE_MAGIC1,
 		.extended_size = (uint32_t)fpstate_size(),
 		.features = fpu_features(),
-		.xstate_size = (uint32_t)fpu_area_size(),
+		.xstate_size = (uint32_t)fpu_frame_size(),
 	};
 	uint32_t magic2 = XSTATE_MAGIC2;
 	irqflags_t flags = arch_irq_save();
@@ -129,9 +151,11 @@ put_fpstate(uintptr_t at)
 		return -EFAULT;
 	if (!fpu_features())
 		return 0;
+	if (put_keys(at, user->arch.fpu))
+		return -EFAULT;
 	if (copy_to_user(at + XSTATE_INFO_AT, &info, sizeof(info)))
 		return -EFAULT;
-	return copy_to_user(at + fpu_area_size(), &magic2, sizeof(magic2));
+	return copy_to_user(at + fpu_frame_size(), &magic2, sizeof(magic2));
 }
 
 static void
@@ -174,6 +198,15 @@ stack_for(const struct abi_sigaction *action, const struct abi_sigaltstack *stac
 	return user_frame()->rsp - RED_ZONE;
 }
 
+/* On an alternate stack the frame must not end up below it. */
+static bool
+fits(const struct abi_sigaction *action, const struct abi_sigaltstack *stack, uintptr_t at)
+{
+	bool enters = action->flags & SA_ONSTACK && !(stack->flags & SS_DISABLE);
+
+	return !(enters || arch_on_stack(stack->sp, stack->size)) || at - stack->sp < stack->size;
+}
+
 int
 arch_signal_call(const struct abi_sigaction *action, const struct abi_siginfo *info,
 		 uint64_t blocked, const struct abi_sigaltstack *stack)
@@ -186,6 +219,8 @@ arch_signal_call(const struct abi_sigaction *action, const struct abi_siginfo *i
 		return -EFAULT;
 	fpstate = ALIGN_DOWN(at - fpstate_size(), 64);
 	at = ALIGN_DOWN(fpstate - sizeof(out), 16) - 8;
+	if (!fits(action, stack, at))
+		return -EFAULT;
 	memset(&out, 0, sizeof(out));
 	out.restorer = action->restorer;
 	out.uc.flags =
@@ -199,6 +234,7 @@ arch_signal_call(const struct abi_sigaction *action, const struct abi_siginfo *i
 	if (put_fpstate(fpstate) || copy_to_user(at, &out, sizeof(out)))
 		return -EFAULT;
 
+	keys_write(KEYS_DEFAULT);
 	frame->rip = action->handler;
 	frame->rsp = at;
 	frame->rdi = (uint64_t)info->signo;
@@ -220,20 +256,24 @@ has_xstate(const void *area, uintptr_t at)
 	uint32_t magic2;
 
 	memcpy(&info, (const char *)area + XSTATE_INFO_AT, sizeof(info));
-	if (!fpu_features() || info.magic1 != XSTATE_MAGIC1 || info.xstate_size != fpu_area_size())
+	if (!fpu_features() || info.magic1 != XSTATE_MAGIC1 || info.xstate_size != fpu_frame_size())
 		return false;
-	return !copy_from_user(&magic2, at + fpu_area_size(), sizeof(magic2)) &&
+	return !copy_from_user(&magic2, at + fpu_frame_size(), sizeof(magic2)) &&
 	       magic2 == XSTATE_MAGIC2;
 }
 
-/* Fill area with what lies at at. */
+/* Fill area with what lies at at, and *keys; keys that are not there deny nothing. */
 static int
-read_fpstate(void *area, uintptr_t at)
+read_fpstate(void *area, uintptr_t at, uint32_t *keys)
 {
+	*keys = 0;
 	if (copy_from_user(area, at, FXSAVE_SIZE))
 		return -EFAULT;
 	if (has_xstate(area, at)) {
 		if (copy_from_user(area, at, fpu_area_size()))
+			return -EFAULT;
+		if (fpu_frame_has_keys(area) &&
+		    copy_from_user(keys, at + fpu_keys_offset(), sizeof(*keys)))
 			return -EFAULT;
 	} else if (fpu_features()) {
 		fpu_mark_legacy(area);
@@ -248,18 +288,20 @@ get_fpstate(uintptr_t at)
 {
 	struct user_thread *user = thread_current()->user;
 	void *area = fpu_area_alloc();
+	uint32_t keys = KEYS_DEFAULT;
 	irqflags_t flags;
 	int error = 0;
 
 	if (!area)
 		return -ENOMEM;
 	if (at)
-		error = read_fpstate(area, at);
+		error = read_fpstate(area, at, &keys);
 	if (!error) {
 		flags = arch_irq_save();
 		memcpy(user->arch.fpu, area, fpu_area_size());
 		fpu_load(user->arch.fpu);
 		arch_irq_restore(flags);
+		keys_write(keys);
 	}
 	fpu_area_free(area);
 	return error;

@@ -11,7 +11,8 @@
  *
  * That is so with four levels and with five. With five, all of the kernel is below entry 511.
  *
- * Sources: Intel SDM vol. 3, 4.5 (entries), 4.10.4 (invalidation).
+ * Sources: Intel SDM vol. 3, 4.5 (entries), 4.6.2 (keys), 4.10.4 (invalidation); AMD APM vol. 2,
+ * 7.10 (encrypted memory).
  */
 #include <arch.h>
 #include <memory_advanced.h>
@@ -26,16 +27,41 @@
 #define ROOT_ENTRIES (PTES_PER_TABLE / 2)
 
 _Static_assert(MMU_BIT_PRESENT == PTE_PRESENT && MMU_BIT_WRITE == PTE_WRITE &&
-		   MMU_BIT_LARGE == PTE_LARGE && MMU_ADDRESS == PTE_ADDRESS &&
+		   MMU_BIT_LARGE == PTE_LARGE && (MMU_ADDRESS & ~PTE_ADDRESS) == 0 &&
 		   MMU_ENTRIES == PTES_PER_TABLE,
 	       "<arch/mmu.h> and pte.h describe the same entries");
 
-uint64_t arch_mmu_bit_no_exec;
+struct mmu_format arch_mmu_format;
+
+/* The bits of an entry that grants these rights, with that key among them. */
+static uint64_t
+grant(const struct mmu_format *format, unsigned rights)
+{
+	uint64_t key = (uint64_t)MMU_KEY_OF(rights) << MMU_KEY_SHIFT, bits;
+
+	if (!(rights & MMU_ALL))
+		return MMU_BIT_HIDDEN | key | format->encrypted;
+	bits = MMU_BIT_PRESENT | MMU_BIT_USER | key | format->encrypted;
+	if (rights & MMU_WRITE)
+		bits |= MMU_BIT_WRITE;
+	if (!(rights & MMU_EXEC))
+		bits |= format->no_exec;
+	return bits;
+}
+
+void
+mmu_format_make(struct mmu_format *format, uint64_t no_exec, uint64_t encrypted)
+{
+	format->no_exec = no_exec;
+	format->encrypted = encrypted;
+	for (unsigned rights = 0; rights < MMU_NR_RIGHTS; rights++)
+		format->grants[rights] = grant(format, rights);
+}
 
 static void
 user_map_init(void)
 {
-	arch_mmu_bit_no_exec = cpu_has(CPU_NX) ? PTE_NX : 0;
+	mmu_format_make(&arch_mmu_format, cpu_has(CPU_NX) ? PTE_NX : 0, 0);
 }
 START_STEP(user_map, user_map_init, START_MEMORY);
 

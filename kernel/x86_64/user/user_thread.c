@@ -12,9 +12,9 @@
  * going to user mode for the first time is the return from a trap that never was.
  *
  * At a switch between threads the kernel's own registers are in arch_switch()'s hands. What
- * only programs use is exchanged here: vector registers, what FS and GS point at, the page
- * tables, and the top of the stack. A thread of the kernel runs on its own tables: no table
- * of a program can go away under it.
+ * only programs use is exchanged here: vector registers, protection keys, what FS and GS point
+ * at, the page tables, and the top of the stack. A thread of the kernel runs on its own tables:
+ * no table of a program can go away under it.
  */
 #include <arch.h>
 #include <errno.h>
@@ -65,8 +65,10 @@ activate(struct address_space *space)
 static void
 switch_user(struct thread *prev, struct thread *next)
 {
-	if (prev->user)
+	if (prev->user) {
 		fpu_save(prev->user->arch.fpu);
+		prev->user->arch.keys = keys_read();
+	}
 	activate(next->user ? next->user->space : NULL);
 	if (next->user) {
 		struct arch_cpu *cpu = &arch_cpus[cpu_id()];
@@ -75,6 +77,7 @@ switch_user(struct thread *prev, struct thread *next)
 		wrmsr(MSR_FS_BASE, next->user->arch.fs_base);
 		wrmsr(MSR_KERNEL_GS_BASE, next->user->arch.gs_base);
 		fpu_load(next->user->arch.fpu);
+		keys_write(next->user->arch.keys);
 	}
 }
 
@@ -105,6 +108,7 @@ void
 arch_user_init(void)
 {
 	fpu_init();
+	keys_init();
 	usercopy_smap = cpu_has(CPU_SMAP);
 	arch_call_cpus(init_cpu, NULL);
 	user_traps = &x86_user_traps;
@@ -162,7 +166,9 @@ arch_user_start(struct thread *thread, uintptr_t entry, uintptr_t stack)
 	flags = arch_irq_save();
 	arch->fs_base = arch->gs_base = 0;
 	fpu_area_reset(arch->fpu);
+	arch->keys = KEYS_DEFAULT;
 	if (thread == thread_current()) {
+		keys_write(KEYS_DEFAULT);
 		wrmsr(MSR_FS_BASE, 0);
 		wrmsr(MSR_KERNEL_GS_BASE, 0);
 		fpu_load(arch->fpu);
@@ -184,6 +190,7 @@ arch_user_fork(struct thread *child, uintptr_t stack)
 		frame->rsp = stack;
 	child->user->arch.fs_base = mine->fs_base;
 	child->user->arch.gs_base = mine->gs_base;
+	child->user->arch.keys = keys_read();
 	flags = arch_irq_save();
 	fpu_save(mine->fpu);
 	memcpy(child->user->arch.fpu, mine->fpu, fpu_area_size());

@@ -48,6 +48,23 @@ resolve(const struct trap_frame *frame, uintptr_t address)
 	return result;
 }
 
+/* The protection key of the page there. */
+static unsigned
+key_at(uintptr_t address)
+{
+	struct region_info info;
+
+	return space_region_at(thread_current()->user->space, address, &info) ? info.key : 0;
+}
+
+static bool
+is_mapped(uintptr_t address)
+{
+	struct region_info info;
+
+	return space_region_at(thread_current()->user->space, address, &info);
+}
+
 /* One line about a program that is about to die of it. */
 static void
 report(const struct trap_frame *frame, uintptr_t address, const char *why)
@@ -74,6 +91,14 @@ page_fault(const struct trap_frame *frame, uintptr_t address)
 	case FAULT_ACCERR:
 		report(frame, address, "the mapping does not allow it");
 		signal_current(SIGSEGV, SEGV_ACCERR, address);
+		return;
+	case FAULT_KEY:
+		report(frame, address, "denied by a protection key");
+		signal_current_key(address, key_at(address));
+		return;
+	case FAULT_HEAP:
+		report(frame, address, "heap overflow");
+		signal_current(SIGSEGV, is_mapped(address) ? SEGV_ACCERR : SEGV_MAPERR, address);
 		return;
 	case FAULT_OVERFLOW:
 		report(frame, address, "stack overflow");

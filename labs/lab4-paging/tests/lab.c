@@ -281,7 +281,8 @@ lab4_raw_access(struct address_space *space, uintptr_t address, bool write, uint
 
 	for (unsigned faults = 0; !try_access(&now, false); faults++) {
 		if (faults > 100 ||
-		    space_take_fault(space, address, write ? FAULT_WRITE : FAULT_READ) != FAULT_DONE)
+		    space_take_fault(space, address, write ? FAULT_WRITE : FAULT_READ) !=
+			FAULT_DONE)
 			return false;
 	}
 	*value = now.value;

@@ -11,6 +11,13 @@
  *
  * An entry of a page that is not 0 belongs to its frame. Without any right it is hidden: no access
  * of a program succeeds, but the frame is still found there. (Here: not present, a bit of our own.)
+ *
+ * Beside rights, an entry carries a protection key. Each thread says for each key what it denies
+ * itself; key 0 is that of memory for which nobody asked for one.
+ *
+ *	63  62..59  51..47  46 .. 12  9  8..0     where memory is encrypted, one of the bits from 47
+ *	NX  key     C-bit   frame     H  rights   on is the C-bit, set in every entry; no frame's
+ *	                                          address is that long
  */
 #ifndef ARCH_MMU_H
 #define ARCH_MMU_H
@@ -27,6 +34,13 @@ typedef uint64_t mmu_entry_t; /* 0: nothing is there */
 #define MMU_READ  1u
 #define MMU_WRITE 2u
 #define MMU_EXEC  4u
+#define MMU_ALL	  7u
+
+/* Added to rights: the protection key. */
+#define MMU_KEYS	16u
+#define MMU_KEY(key)	((key) << 3)
+#define MMU_KEY_OF(sum) ((sum) >> 3)
+#define MMU_NR_RIGHTS	MMU_KEY(MMU_KEYS)
 
 /* Intel SDM vol. 3, 4.5; the same as in kernel/x86_64/pte.h. */
 #define MMU_BIT_PRESENT	 (1ul << 0)
@@ -36,11 +50,13 @@ typedef uint64_t mmu_entry_t; /* 0: nothing is there */
 #define MMU_BIT_DIRTY	 (1ul << 6)
 #define MMU_BIT_LARGE	 (1ul << 7) /* of level 1; in entries of level 0 never set */
 #define MMU_BIT_HIDDEN	 (1ul << 9) /* ignored by the processor */
-#define MMU_ADDRESS	 0x000ffffffffff000ul
+#define MMU_ADDRESS	 0x00007ffffffff000ul
+#define MMU_C_BIT_MIN	 47
+#define MMU_C_BIT_MAX	 51
+#define MMU_KEY_SHIFT	 59
 
-extern unsigned arch_mmu_levels;      /* (c) 4 or 5 */
-extern uintptr_t arch_mmu_user_end;   /* (c) one past the highest address of programs */
-extern uint64_t arch_mmu_bit_no_exec; /* (c) 0 where the processor has no such right */
+extern unsigned arch_mmu_levels;    /* (c) 4 or 5 */
+extern uintptr_t arch_mmu_user_end; /* (c) one past the highest address of programs */
 
 /*
  * Who uses the tables below a root, and what the processors must know of them to forget what they
@@ -52,14 +68,19 @@ struct mmu_users {
 	uint64_t flushes; /* (a) how often pages were to be forgotten; the machine's own */
 };
 
-/* An entry that maps a page to a frame with those rights. */
+/* What entries are made of. user_map.c fills it. */
+struct mmu_format {
+	uint64_t no_exec;		/* 0 where the processor has no such right */
+	uint64_t encrypted;		/* the C-bit, or 0 */
+	uint64_t grants[MMU_NR_RIGHTS]; /* all other bits of a page's entry, by rights and key */
+};
+extern struct mmu_format arch_mmu_format; /* (c) */
+
+/* An entry that maps a page to a frame with those rights and that key. */
 static inline mmu_entry_t
 arch_mmu_page(paddr_t frame, unsigned rights)
 {
-	if (rights == 0)
-		return frame | MMU_BIT_HIDDEN;
-	return frame | MMU_BIT_PRESENT | MMU_BIT_USER | (rights & MMU_WRITE ? MMU_BIT_WRITE : 0) |
-	       (rights & MMU_EXEC ? 0 : arch_mmu_bit_no_exec);
+	return frame | arch_mmu_format.grants[rights];
 }
 
 /* An entry of level 1 that maps MMU_ENTRIES pages: made of that of the first of them. */
@@ -87,7 +108,7 @@ arch_mmu_small(mmu_entry_t large, unsigned i)
 static inline mmu_entry_t
 arch_mmu_table(paddr_t table)
 {
-	return table | MMU_BIT_PRESENT | MMU_BIT_USER | MMU_BIT_WRITE;
+	return table | arch_mmu_format.encrypted | MMU_BIT_PRESENT | MMU_BIT_USER | MMU_BIT_WRITE;
 }
 
 /* The frame of an entry: of its page, or of its table. */
@@ -113,7 +134,13 @@ arch_mmu_is_writable(mmu_entry_t entry)
 static inline bool
 arch_mmu_is_executable(mmu_entry_t entry)
 {
-	return arch_mmu_is_visible(entry) && (entry & arch_mmu_bit_no_exec) == 0;
+	return arch_mmu_is_visible(entry) && (entry & arch_mmu_format.no_exec) == 0;
+}
+
+static inline unsigned
+arch_mmu_key(mmu_entry_t entry)
+{
+	return entry >> MMU_KEY_SHIFT & (MMU_KEYS - 1);
 }
 
 /* Has the page been used, or written to, through this entry? The processor notes it. */
@@ -129,7 +156,7 @@ arch_mmu_is_dirty(mmu_entry_t entry)
 	return (entry & MMU_BIT_DIRTY) != 0;
 }
 
-/* The same page or pages with other rights. What has been noted about their use is kept. */
+/* The same page or pages with other rights and key. What has been noted about their use is kept. */
 static inline mmu_entry_t
 arch_mmu_with_rights(mmu_entry_t entry, unsigned rights)
 {

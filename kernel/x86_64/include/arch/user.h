@@ -27,6 +27,7 @@ struct arch_user {
 	uintptr_t fs_base, gs_base;	       /* what FS and GS point at in user mode */
 	void *fpu;			       /* floating-point registers, while it does not run */
 	uint64_t vector, error, fault_address; /* of its last exception, for signal handlers */
+	uint32_t keys;			       /* its protection keys, while it does not run */
 };
 
 /* Prepare every CPU for programs. Once. */
@@ -44,6 +45,9 @@ void arch_user_start(struct thread *thread, uintptr_t entry, uintptr_t stack);
 
 /* A thread like the running one, whose system call returns 0 in it. stack: or 0, the same. */
 void arch_user_fork(struct thread *child, uintptr_t stack);
+
+/* The running thread is about to begin another program: deny nothing of the old one's any more. */
+void arch_user_reset_keys(void);
 
 void arch_user_set_fs(uintptr_t base); /* of the running thread */
 
@@ -81,6 +85,9 @@ int arch_signal_call(const struct abi_sigaction *action, const struct abi_siginf
 /* The end of a handler. Puts *blocked and *stack back; returns the call's result or -EFAULT. */
 int arch_signal_return(uint64_t *blocked, struct abi_sigaltstack *stack, int64_t *result)
     __must_check;
+
+/* Bytes that a handler's frame takes at most: AT_MINSIGSTKSZ. */
+size_t arch_signal_frame_size(void);
 
 /* Is the stack pointer of the running program in [start, start + size)? */
 bool arch_on_stack(uintptr_t start, size_t size);

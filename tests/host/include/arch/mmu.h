@@ -18,6 +18,11 @@ typedef uint64_t mmu_entry_t;
 #define MMU_READ  1u
 #define MMU_WRITE 2u
 #define MMU_EXEC  4u
+#define MMU_ALL	  7u
+
+#define MMU_KEYS	8u
+#define MMU_KEY(key)	((key) << 3)
+#define MMU_KEY_OF(sum) ((sum) >> 3)
 
 #define HOST_ENTRY_VISIBLE  (1ul << 60)
 #define HOST_ENTRY_WRITE    (1ul << 61)
@@ -28,6 +33,7 @@ typedef uint64_t mmu_entry_t;
 #define HOST_ENTRY_DIRTY    (1ul << 1)
 #define HOST_ENTRY_LARGE    (1ul << 5)
 #define HOST_ENTRY_FRAME    0x000ffffffffff000ul
+#define HOST_ENTRY_KEY	    6 /* to 8 */
 
 /* A test may change both while there is no space. */
 extern unsigned arch_mmu_levels;
@@ -37,10 +43,14 @@ struct mmu_users {
 	uint64_t cpus, id, flushes;
 };
 
+/* A bit of the frame's address that every entry must have, and no frame has; a test sets it. */
+extern uint64_t host_mmu_encrypted;
+
 static inline mmu_entry_t
 arch_mmu_page(paddr_t frame, unsigned rights)
 {
-	if (rights == 0)
+	frame |= host_mmu_encrypted | (uint64_t)MMU_KEY_OF(rights) << HOST_ENTRY_KEY;
+	if (!(rights & MMU_ALL))
 		return frame | HOST_ENTRY_HIDDEN;
 	return frame | HOST_ENTRY_VISIBLE | (rights & MMU_WRITE ? HOST_ENTRY_WRITE : 0) |
 	       (rights & MMU_EXEC ? HOST_ENTRY_EXEC : 0);
@@ -67,13 +77,13 @@ arch_mmu_small(mmu_entry_t large, unsigned i)
 static inline mmu_entry_t
 arch_mmu_table(paddr_t table)
 {
-	return table | HOST_ENTRY_TABLE;
+	return table | host_mmu_encrypted | HOST_ENTRY_TABLE;
 }
 
 static inline paddr_t
 arch_mmu_frame(mmu_entry_t entry)
 {
-	return entry & HOST_ENTRY_FRAME;
+	return entry & HOST_ENTRY_FRAME & ~host_mmu_encrypted;
 }
 
 static inline bool
@@ -92,6 +102,12 @@ static inline bool
 arch_mmu_is_executable(mmu_entry_t entry)
 {
 	return (entry & HOST_ENTRY_EXEC) != 0;
+}
+
+static inline unsigned
+arch_mmu_key(mmu_entry_t entry)
+{
+	return entry >> HOST_ENTRY_KEY & (MMU_KEYS - 1);
 }
 
 static inline bool
