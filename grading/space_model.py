@@ -28,8 +28,8 @@ from .space_check import (
 )
 
 READ, WRITE, EXECUTE = range(3)  # enum fault_access
-DONE, MAPERR, ACCERR, OVERFLOW, BUS, NOMEM = range(6)  # enum fault_result
-RESULT_NAMES = ("DONE", "MAPERR", "ACCERR", "OVERFLOW", "BUS", "NOMEM")
+DONE, MAPERR, ACCERR, OVERFLOW, BUS, NOMEM, KEY, HEAP = range(8)  # enum fault_result
+RESULT_NAMES = ("DONE", "MAPERR", "ACCERR", "OVERFLOW", "BUS", "NOMEM", "KEY", "HEAP")
 PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 ENOMEM, EACCES = 12, 13
 USER_END = 0x7FFF_FFFF_F000

@@ -185,11 +185,11 @@ enum fault_result {
 	FAULT_DONE,	/* the access can be made again */
 	FAULT_MAPERR,	/* nothing is mapped there */
 	FAULT_ACCERR,	/* a mapping that does not allow it */
-	FAULT_KEY,	/* the thread has denied itself what has this protection key */
 	FAULT_OVERFLOW, /* the same as MAPERR, in the guard below a stack or at its limit */
-	FAULT_HEAP,	/* the same as MAPERR or ACCERR, in the guard beside a heap */
 	FAULT_BUS,	/* behind the end of the file, or it could not be read */
 	FAULT_NOMEM,	/* no frame could be had */
+	FAULT_KEY,	/* the thread has denied itself what has this protection key */
+	FAULT_HEAP,	/* the same as MAPERR or ACCERR, in the guard beside a heap */
 };
 
 /*

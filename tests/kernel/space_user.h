@@ -54,7 +54,7 @@ user_byte(struct address_space *space, uintptr_t address, enum fault_access acce
 		if (*result != FAULT_DONE)
 			return NULL;
 	}
-	*result = FAULT_NOMEM + 1; /* faults that change nothing */
+	*result = FAULT_HEAP + 1; /* faults that change nothing */
 	return NULL;
 }
 
