@@ -833,7 +833,7 @@ def anonymous(lab: Lab) -> Done:
 @lab_case
 def refused(lab: Lab) -> Done:
     yield from lab.space(0)
-    for i, prot in enumerate((NONE, RO, WO, 4, RW, RX, ALL)):
+    for i, prot in enumerate((NONE, RO, WO, RW, RX, ALL)):
         page = 10 * i + lab.prng.below(4)
         yield from lab.map(0, page, 1 + lab.prng.below(6), prot)
     for i in range(250):
