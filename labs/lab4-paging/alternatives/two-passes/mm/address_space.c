@@ -27,7 +27,7 @@
  * first: spaces_lock, a parent's lock, its child's, then the spin locks of objects. What a file
  * system does to give a page must not wait for anybody who touches the memory of programs.
  *
- * LEFT OUT. Limits on what a process may have (RLIMIT_AS), randomised addresses.
+ * LEFT OUT. Limits on what a process may have (RLIMIT_AS).
  */
 #include <cmdline.h>
 #include <errno.h>
@@ -36,6 +36,7 @@
 #include <start.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 static KMEM_CACHE(space_cache, "address_space", sizeof(struct address_space), 0, 0, NULL);
 static KMEM_CACHE(family_cache, "space_family", sizeof(struct space_family), 0, 0, NULL);
@@ -105,7 +106,9 @@ space_create_in(struct space_family *family)
 	list_init(&space->moved);
 	space->map_top = USER_WINDOW;
 	space->guard_stack = true;
+	protection_init(space);
 	enter(space);
+	trace_space(TRACE_SPACE_NEW, space, 0);
 	return space;
 
 no_tables:
@@ -168,6 +171,7 @@ space_put(struct address_space *space)
 	if (family)
 		kmem_cache_free(&family_cache, family);
 	page_table_destroy(&space->table);
+	trace_space(TRACE_SPACE_GONE, space, 0);
 	kmem_cache_free(&space_cache, space);
 }
 
@@ -186,6 +190,18 @@ space_activate(struct address_space *space)
 	if (old)
 		__atomic_fetch_and(&old->users.cpus, ~bit, __ATOMIC_SEQ_CST);
 	this_cpu(active_space) = space;
+}
+
+struct address_space *
+space_running(void)
+{
+	irqflags_t irq = arch_irq_save();
+	struct address_space *space = this_cpu(active_space);
+
+	if (space)
+		space_get(space);
+	arch_irq_restore(irq);
+	return space;
 }
 
 void
@@ -312,83 +328,6 @@ space_unmap(struct address_space *space, uintptr_t start, size_t length)
 		error = regions_reserve(&spares, cuts);
 	if (!error)
 		unmap_locked(space, start, start + length, &spares, &dead);
-	mutex_unlock(&space->lock);
-	regions_release(&spares);
-	regions_bury(&dead);
-	return error;
-}
-
-/* ---- Protecting -------------------------------------------------------------------------- */
-
-/*
- * Up to where may [start, *end) have these rights? As Linux has it, what lies before the first
- * hole, or the first region that must not have them, gets them all the same: *end is that place,
- * and the result is what is to be said about it.
- */
-static int
-may_protect(struct address_space *space, uintptr_t start, uintptr_t *end, unsigned prot)
-{
-	struct region *region = region_find(space, start);
-	uintptr_t at = start;
-
-	if (has_too_many_regions(space, 2)) {
-		*end = start;
-		return -ENOMEM;
-	}
-	for (; at < *end && region && region_start(region) <= at; region = region_next(region)) {
-		if (prot & ~region->max_prot) {
-			*end = at;
-			return -EACCES;
-		}
-		at = region_end(region);
-	}
-	if (at >= *end)
-		return 0;
-	*end = at;
-	return -ENOMEM;
-}
-
-static void
-protect_locked(struct address_space *space, uintptr_t start, uintptr_t end, unsigned prot,
-	       struct region_spares *spares, struct list_head *dead)
-{
-	struct region *region;
-	struct gather gather;
-
-	regions_cut(space, start, end, spares);
-	gather_begin(&gather, space);
-	for (region = region_find(space, start); region && region_start(region) < end;
-	     region = region_next(region)) {
-		if (region->prot == prot)
-			continue;
-		region->prot = prot;
-		protect_pages(&gather, region);
-	}
-	gather_end(&gather);
-	regions_merge(space, start, end, dead);
-}
-
-int
-space_protect(struct address_space *space, uintptr_t start, size_t length, unsigned prot)
-{
-	struct region_spares spares = { .nr = 0 };
-	struct list_head dead = LIST_INIT(dead);
-	uintptr_t end;
-	int error;
-
-	if (!IS_ALIGNED(start, PAGE_SIZE) || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)))
-		return -EINVAL;
-	if (length == 0)
-		return 0;
-	if (space_check_range(start, &length) != 0)
-		return -ENOMEM;
-	mutex_lock(&space->lock);
-	end = start + length;
-	error = may_protect(space, start, &end, prot);
-	if (regions_reserve(&spares, regions_cuts(space, start, end)) != 0)
-		error = -ENOMEM;
-	else if (end > start)
-		protect_locked(space, start, end, prot, &spares, &dead);
 	mutex_unlock(&space->lock);
 	regions_release(&spares);
 	regions_bury(&dead);

@@ -20,7 +20,8 @@
  * WHAT AN ENTRY LEADS TO. The zero page, which is nobody's and not counted; an anonymous page;
  * or a page of an object. Each but the first is one mapping of its page and counts as resident.
  * The right to write is only in entries whose page nobody else would see change: anonymous with
- * no other mapping, or of a shared region.
+ * no other mapping, or of a shared region; and of a file on a disk only in those whose page is
+ * known to differ from the disk.
  *
  * A HUGE PAGE is a row of its own, which has one entry; what is to be done with it is in
  *huge_page.c.
@@ -30,6 +31,7 @@
 #include <errno.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 struct page *zero_page;
 
@@ -65,6 +67,7 @@ gather_add(struct gather *gather, uintptr_t address, struct page *page)
 	gather_address(gather, address);
 	if (!page)
 		return;
+	trace_unmapped(gather->space, address, page);
 	gather->page[gather->nr_pages++] = page;
 	if (gather->nr_pages == GATHER_PAGES)
 		gather_end(gather);
@@ -74,6 +77,8 @@ void
 gather_huge(struct gather *gather, uintptr_t address, struct page *head)
 {
 	gather_address(gather, address);
+	for (unsigned i = 0; trace_space_is_on() && i < HUGE_PAGES; i++)
+		trace_unmapped(gather->space, address + i * PAGE_SIZE, head + i);
 	gather->huge[gather->nr_huge++] = head;
 	if (gather->nr_huge == GATHER_HUGE)
 		gather_end(gather);
@@ -146,16 +151,17 @@ protect_entry(mmu_entry_t *at, mmu_entry_t old, unsigned rights)
 }
 
 /*
- * What was write-protected may have been so because its page is shared. One that is ours alone
- * (see demand_paging.c) may be written at once, for the others a fault finds out.
+ * What was write-protected may have been so because its page is shared, or is as it is on a disk
+ * (asks). One that is ours alone (see demand_paging.c) may be written at once, for the others a
+ * fault finds out.
  */
 static void
-protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool private)
+protect_row(struct gather *gather, struct page_row *row, unsigned rights, bool asks)
 {
 	for (unsigned i = row->nr; i-- > 0;) {
 		mmu_entry_t old = arch_mmu_read(&row->entry[i]);
 		/* What was not writable gets that right by a fault, whoever has the page. */
-		bool keeps = !private || arch_mmu_is_writable(old);
+		bool keeps = !asks || arch_mmu_is_writable(old);
 
 		if (old && protect_entry(&row->entry[i], old, keeps ? rights : rights & ~MMU_WRITE))
 			gather_address(gather, row->start + i * PAGE_SIZE);
@@ -179,7 +185,8 @@ protect_huge(struct gather *gather, struct page_row *row, unsigned rights)
 void
 protect_pages(struct gather *gather, const struct region *region)
 {
-	unsigned rights = prot_rights(region->prot);
+	unsigned rights = region->rights;
+	bool asks = region_is_private(region) || region_tracks_writes(region);
 	struct page_row row;
 
 	assert_space_locked(gather->space);
@@ -189,7 +196,25 @@ protect_pages(struct gather *gather, const struct region *region)
 		if (row.huge)
 			protect_huge(gather, &row, rights);
 		else
-			protect_row(gather, &row, rights, region_is_private(region));
+			protect_row(gather, &row, rights, asks);
+	}
+}
+
+/* Of shared regions: there are no huge pages. */
+void
+write_protect_pages(struct gather *gather, uintptr_t start, uintptr_t end)
+{
+	struct page_row row;
+
+	assert_space_locked(gather->space);
+	for (uintptr_t at = start; page_table_next_row(&gather->space->table, at, end, &row);
+	     at = page_row_end(&row)) {
+		for (unsigned i = 0; i < row.nr; i++) {
+			if (!arch_mmu_is_writable(arch_mmu_read(&row.entry[i])))
+				continue;
+			(void)arch_mmu_write_protect(&row.entry[i]);
+			gather_address(gather, row.start + i * PAGE_SIZE);
+		}
 	}
 }
 

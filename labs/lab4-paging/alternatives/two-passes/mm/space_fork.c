@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "space_internal.h"
+#include "space_trace.h"
 
 /* A region of the child like one of the parent's. Nothing is locked by fork() itself. */
 static int
@@ -47,6 +48,11 @@ copy_locked(struct address_space *parent, struct address_space *child)
 	child->heap_end = parent->heap_end;
 	child->map_top = parent->map_top;
 	child->guard_stack = parent->guard_stack;
+	child->guard_heap = parent->guard_heap;
+	child->heap_next = parent->heap_next;
+	child->no_exec_gain = parent->no_exec_gain;
+	child->keys = parent->keys;
+	child->exec_key = parent->exec_key;
 	child->no_huge = parent->no_huge;
 	for (region = region_find_from(parent, 0); region && !error; region = region_next(region)) {
 		if (!(region->flags & REGION_NO_FORK))
@@ -70,9 +76,12 @@ space_fork(struct address_space *parent, struct address_space **child)
 
 	if (!copy)
 		return -ENOMEM;
+	trace_space(TRACE_SPACE_FORK, copy, (uintptr_t)parent);
 	mutex_lock(&parent->lock);
 	mutex_lock(&copy->lock);
 	error = copy_locked(parent, copy);
+	if (trace_space_is_on())
+		trace_pages(copy, 0, USER_END);
 	mutex_unlock(&copy->lock);
 	mutex_unlock(&parent->lock);
 	if (error)

@@ -8,7 +8,8 @@
  * IDEA. Promise with regions, give by faults, and share until somebody writes. Which of the cases
  * a fault is, the region, the entry and the access say:
  *
- *	            no region                     a stack grows, or MAPERR / OVERFLOW
+ *	            no region                     a stack grows, or MAPERR / OVERFLOW / HEAP
+ *	            the thread forbids it itself  KEY (memory_protection.c)
  *	            region forbids it             ACCERR
  *
  *	no entry    anonymous        read         (1) zero page, without the right to write
@@ -19,6 +20,7 @@
  *	            anonymous        any          (0) a huge page, instead of (1) and (2), if it is
  *	                                          wanted, fits and can be had: see huge_page.c
  *	entry       allows it                     (5) spurious: another thread was faster
+ *	            shared, write                 (6) its object has been asked
  *	            private, write   zero page    (2)
  *	                             ours alone   (6) reuse: it gets the right to write
  *	                             shared       (7) copy on write
@@ -31,6 +33,9 @@
  *
  * "Ours alone" is one reference, that of this entry: nobody else can get at the page then, as
  * a reference is only made from another one and this one is under the lock that we hold.
+ *
+ * A page of a file on a disk is shown without the right to write until somebody writes. Then its
+ * object is asked, which notes that it differs from the disk now, or says that the disk is full.
  *
  * Pages of a file that lie around one that was read, and are in memory, are mapped at the same
  * time ("fault-around"): up to AROUND pages at a multiple of it cost little more than one. Not
@@ -59,14 +64,14 @@ struct fault {
 	struct region *region;
 	uintptr_t page; /* address of the page */
 	enum fault_access access;
+	bool major;	     /* it waited for a disk */
 	struct page_row row; /* its entry */
 };
 
 static mmu_entry_t
 make_entry(const struct fault *fault, const struct page *page, unsigned rights_gone)
 {
-	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT,
-			     prot_rights(fault->region->prot) & ~rights_gone);
+	return arch_mmu_page(page_to_pfn(page) << PAGE_SHIFT, fault->region->rights & ~rights_gone);
 }
 
 /* Frames of anonymous memory carry where they are at home. */
@@ -128,7 +133,8 @@ object_page(struct fault *fault, bool create, struct page **page)
 
 	if (error == -ENOMEM)
 		return FAULT_NOMEM;
-	return error ? FAULT_BUS : FAULT_DONE;
+	fault->major |= error > 0;
+	return error < 0 ? FAULT_BUS : FAULT_DONE;
 }
 
 /* A private region is written to, where nothing is yet. */
@@ -171,9 +177,12 @@ around(const struct fault *fault)
 static void
 map_object_page(struct fault *fault, struct page_row *row, unsigned i, struct page *page)
 {
+	bool asked = fault->access == FAULT_WRITE || !region_tracks_writes(fault->region);
+
 	page_map(page);
 	page_row_set(row, i,
-		     make_entry(fault, page, region_is_private(fault->region) ? MMU_WRITE : 0));
+		     make_entry(fault, page,
+				region_is_private(fault->region) || !asked ? MMU_WRITE : 0));
 }
 
 /* Map those of pages whose places are empty, and let the others go. */
@@ -247,7 +256,7 @@ fault_copy(struct fault *fault, struct page *from)
 static inline void
 upgrade(struct fault *fault, mmu_entry_t old)
 {
-	mmu_entry_t new = arch_mmu_with_rights(old, prot_rights(fault->region->prot));
+	mmu_entry_t new = arch_mmu_with_rights(old, fault->region->rights);
 
 	if (arch_mmu_is_dirty(arch_mmu_exchange(fault->row.entry, new)))
 		arch_mmu_mark_dirty(fault->row.entry);
@@ -260,6 +269,13 @@ fault_protected(struct fault *fault, mmu_entry_t entry)
 	struct page *page = entry_page(entry);
 	bool own = page != zero_page && page_is_anonymous(page) && page_references(page) == 1;
 
+	if (region_tracks_writes(fault->region)) {
+		enum fault_result result = object_page(fault, true, &page);
+
+		if (result != FAULT_DONE)
+			return result;
+		page_put(page);
+	}
 	if (own || !region_is_private(fault->region)) {
 		upgrade(fault, entry);
 		fault->space->stats.faults_reuse++;
@@ -342,6 +358,16 @@ prune_after(const struct fault *fault)
 	gather_end(&gather);
 }
 
+/*
+ * The page is there, with all rights. Either somebody was faster, or the thread denies itself key
+ * 0, which nearly all memory has and which is asked only here.
+ */
+static enum fault_result
+nothing_missing(const struct region *region, enum fault_access access)
+{
+	return key_denies(region_key(region), access) ? FAULT_KEY : FAULT_DONE;
+}
+
 enum fault_result
 fault_in_region(struct address_space *space, struct region *region, uintptr_t address,
 		enum fault_access access)
@@ -357,7 +383,7 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 		return FAULT_ACCERR;
 	if (fault_huge(&fault)) {
 		space->stats.faults_minor++;
-		return FAULT_DONE;
+		return nothing_missing(region, access);
 	}
 	if (page_table_make_row(&space->table, fault.page, fault.page + PAGE_SIZE, &fault.row))
 		goto failed;
@@ -365,12 +391,16 @@ fault_in_region(struct address_space *space, struct region *region, uintptr_t ad
 	if (entry && (access != FAULT_WRITE || arch_mmu_is_writable(entry))) {
 		arch_mmu_forget(fault.page);
 		space->stats.faults_spurious++;
+		result = nothing_missing(region, access);
+		if (result != FAULT_DONE)
+			goto failed;
 		space->stats.faults_minor++;
 		return FAULT_DONE;
 	}
 	result = entry ? fault_protected(&fault, entry) : fault_missing(&fault);
 	if (result == FAULT_DONE) {
-		space->stats.faults_minor++;
+		space->stats.faults_major += fault.major;
+		space->stats.faults_minor += !fault.major;
 		return FAULT_DONE;
 	}
 failed:
@@ -389,8 +419,13 @@ space_fault(struct address_space *space, uintptr_t address, enum fault_access ac
 	mutex_lock(&space->lock);
 	region = region_find(space, address);
 	result = region ? FAULT_DONE : stack_grow(space, address, &region);
-	if (result == FAULT_DONE)
+	if (result == FAULT_DONE && key_denies(region_key(region), access))
+		result = FAULT_KEY;
+	else if (result == FAULT_DONE)
 		result = fault_in_region(space, region, address, access);
+	if (space->guard_heap && (result == FAULT_MAPERR || result == FAULT_ACCERR) &&
+	    heap_is_beside(space, address))
+		result = FAULT_HEAP;
 	mutex_unlock(&space->lock);
 	return result;
 }

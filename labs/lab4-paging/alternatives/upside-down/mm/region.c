@@ -200,9 +200,8 @@ are_alike(const struct region *lower, const struct region *upper)
 		return false;
 	if (lower->home + region_pages(lower) != upper->home)
 		return false;
-	return (lower->prot ^ upper->prot) + (lower->max_prot ^ upper->max_prot) +
-		   (lower->flags ^ upper->flags) ==
-	       0;
+	return lower->prot == upper->prot && lower->rights == upper->rights &&
+	       lower->max_prot == upper->max_prot && lower->flags == upper->flags;
 }
 
 void
