@@ -47,6 +47,9 @@ unsigned file_prot(const struct file *file);
 /* What mmap() of it shows, or NULL if it cannot be mapped. Lives as long as the file is open. */
 struct memory_object *file_object(struct file *file);
 
+/* Who one becomes by executing it: its owner and group if it has the bits for that, else -1. */
+void file_set_ids(const struct file *file, uint32_t *uid, uint32_t *gid);
+
 /* Is it /dev/zero? To map that is to map anonymous memory. */
 bool file_is_zeroes(const struct file *file);
 

@@ -72,6 +72,20 @@ extern uint64_t randomize_va_space;
 #define SYSTEM_RELEASE "6.1.0-ikos"
 void system_node_name(char *name, size_t size);
 
+/* ---- Whose files it may use ---------------------------------------------------------------- */
+
+/* The running process as a user of files; real: as who it really is. Threads of the kernel: root.
+ */
+struct file_user {
+	uint32_t uid, gid;
+};
+
+void process_file_user(struct file_user *who, bool real);
+bool process_in_group(const struct file_user *who, uint32_t gid);
+
+/* May it do what only the superuser may? */
+bool is_privileged(void);
+
 /* ---- What /proc shows ---------------------------------------------------------------------- */
 
 struct process_info {

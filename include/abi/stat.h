@@ -12,9 +12,11 @@
 #define S_IFREG	 0100000
 #define S_IFBLK	 0060000
 #define S_IFDIR	 0040000
-#define S_ISVTX	 01000
 #define S_IFCHR	 0020000
 #define S_IFIFO	 0010000
+#define S_ISUID	 0004000
+#define S_ISGID	 0002000
+#define S_ISVTX	 0001000
 
 #define S_ISDIR(mode)  (((mode)&S_IFMT) == S_IFDIR)
 #define S_ISREG(mode)  (((mode)&S_IFMT) == S_IFREG)

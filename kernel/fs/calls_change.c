@@ -45,6 +45,7 @@ static int64_t
 set_mode(struct inode *inode, void *arg)
 {
 	uint32_t bits = *(const uint32_t *)arg & S_PERMISSIONS;
+	int error;
 
 	if (S_ISLNK(inode->mode))
 		return -EOPNOTSUPP;
@@ -52,6 +53,9 @@ set_mode(struct inode *inode, void *arg)
 		return -EPERM;
 	if (mount_is_read_only(inode))
 		return -EROFS;
+	error = inode_owner_check(inode);
+	if (error)
+		return error;
 	__atomic_store_n(&inode->mode, (inode->mode & S_IFMT) | bits, __ATOMIC_RELAXED);
 	inode_changed(inode);
 	return 0;
@@ -89,6 +93,20 @@ struct owner {
 	uint32_t uid, gid; /* -1: as it is */
 };
 
+/* Without privilege: to a group of one's own, what is one's own. */
+static bool
+may_set_owner(const struct inode *inode, const struct owner *owner)
+{
+	struct file_user who;
+
+	if (is_privileged())
+		return true;
+	process_file_user(&who, false);
+	return inode_owner_check(inode) == 0 &&
+	       (owner->uid == UINT32_MAX || owner->uid == inode->uid) &&
+	       (owner->gid == UINT32_MAX || process_in_group(&who, owner->gid));
+}
+
 static int64_t
 set_owner(struct inode *inode, void *arg)
 {
@@ -98,6 +116,10 @@ set_owner(struct inode *inode, void *arg)
 		return -EPERM;
 	if (mount_is_read_only(inode))
 		return -EROFS;
+	if (!may_set_owner(inode, owner))
+		return -EPERM;
+	if (S_ISREG(inode->mode) && !is_privileged())
+		inode->mode &= ~(uint32_t)(S_ISUID | S_ISGID);
 	if (owner->uid != UINT32_MAX)
 		inode->uid = owner->uid;
 	if (owner->gid != UINT32_MAX)
@@ -162,10 +184,14 @@ static int64_t
 set_times(struct inode *inode, void *arg)
 {
 	const struct new_times *times = arg;
+	bool only_now = times->accessed == TIME_NOW && times->modified == TIME_NOW;
 	int64_t now = fs_now();
 
 	if (mount_is_read_only(inode))
 		return -EROFS;
+	/* Who may write may say that it has been written now. */
+	if (inode_owner_check(inode) && (!only_now || inode_permission(inode, MAY_WRITE)))
+		return only_now ? -EACCES : -EPERM;
 	if (times->accessed != TIME_KEEP)
 		inode->accessed = times->accessed == TIME_NOW ? now : times->accessed;
 	if (times->modified != TIME_KEEP)
@@ -275,8 +301,10 @@ SYSCALL(261, futimesat, 3, sys_futimesat);
 static int64_t
 truncate_inode(struct inode *inode, void *arg)
 {
-	int error = inode_start_write(inode);
+	int error = inode_permission(inode, MAY_WRITE);
 
+	if (!error)
+		error = inode_start_write(inode);
 	if (error)
 		return error;
 	error = file_truncate(inode, *(const uint64_t *)arg);
@@ -364,6 +392,8 @@ move_to(struct dentry **place, struct dentry *dentry)
 
 	if (!S_ISDIR(dentry->inode->mode))
 		return -ENOTDIR;
+	if (inode_permission(dentry->inode, MAY_EXEC))
+		return -EACCES;
 	mutex_lock(&names_lock);
 	old = *place;
 	*place = dentry_get(dentry);
@@ -394,7 +424,7 @@ sys_chdir(const uint64_t *arg)
 static int64_t
 sys_chroot(const uint64_t *arg)
 {
-	return move_to_path(&context_current()->root, arg[0]);
+	return is_privileged() ? move_to_path(&context_current()->root, arg[0]) : -EPERM;
 }
 
 static int64_t

@@ -52,6 +52,8 @@ sys_mount(const uint64_t *arg)
 	unsigned flags = (unsigned)arg[3];
 	int error = arg[0] && arg[2] ? 0 : -EINVAL;
 
+	if (!is_privileged())
+		return -EPERM;
 	if ((flags & MS_MAGIC_MASK) == MS_MAGIC)
 		flags &= ~MS_MAGIC_MASK;
 	if (flags & ~(MS_RDONLY | MS_IGNORED))
@@ -79,6 +81,8 @@ sys_umount2(const uint64_t *arg)
 	char *path;
 	int error;
 
+	if (!is_privileged())
+		return -EPERM;
 	if (arg[1] & ~(uint64_t)(MNT_FORCE | UMOUNT_NOFOLLOW))
 		return -EINVAL;
 	error = copy_path(arg[0], &path);

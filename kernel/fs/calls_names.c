@@ -88,9 +88,12 @@ sys_mknodat(const uint64_t *arg)
 	case 0:
 		mode |= S_IFREG;
 		break;
-	case S_IFREG:
 	case S_IFCHR:
 	case S_IFBLK:
+		if (!is_privileged())
+			return -EPERM;
+		break;
+	case S_IFREG:
 	case S_IFIFO:
 	case S_IFSOCK:
 		break;

@@ -132,7 +132,7 @@ SYSCALL(332, statx, 5, sys_statx);
 
 /* ---- access, readlink ---------------------------------------------------------------------- */
 
-/* Root may all, but not execute what nobody may. */
+/* R_OK and the like are MAY_READ and so on. The way there is looked for as for all calls. */
 static int64_t
 access_at(int directory, uintptr_t path, unsigned wanted, unsigned flags)
 {
@@ -145,9 +145,8 @@ access_at(int directory, uintptr_t path, unsigned wanted, unsigned flags)
 	error = path_find_user(directory, path, walk_flags(flags), &dentry);
 	if (error)
 		return error;
-	if ((wanted & X_OK) && !S_ISDIR(dentry->inode->mode) &&
-	    !(dentry->inode->mode & S_ANY_EXECUTE))
-		error = -EACCES;
+	error = flags & AT_EACCESS ? inode_permission(dentry->inode, wanted)
+				   : inode_permission_real(dentry->inode, wanted);
 	dentry_put(dentry);
 	return error;
 }

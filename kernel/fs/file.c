@@ -314,7 +314,7 @@ file_may_exec(struct file *file)
 {
 	int error;
 
-	if (!S_ISREG(file->inode->mode) || !(file->inode->mode & S_ANY_EXECUTE))
+	if (!S_ISREG(file->inode->mode) || inode_permission(file->inode, MAY_EXEC))
 		return -EACCES;
 	if (file->denies_write)
 		return 0;
@@ -336,6 +336,15 @@ file_object(struct file *file)
 	if (!inode_has_pages(file->inode) || file->flags & O_PATH)
 		return NULL;
 	return file_pages_object(file->inode->file);
+}
+
+void
+file_set_ids(const struct file *file, uint32_t *uid, uint32_t *gid)
+{
+	uint32_t mode = file->inode->mode;
+
+	*uid = mode & S_ISUID ? file->inode->uid : UINT32_MAX;
+	*gid = (mode & S_ISGID) && (mode & 0010) ? file->inode->gid : UINT32_MAX;
 }
 
 bool

@@ -266,6 +266,27 @@ uint64_t inode_new_number(void);
 
 /* Nanoseconds since 1970. */
 int64_t fs_now(void);
+/* ---- Rights: permission.c ------------------------------------------------------------------ */
+
+#define MAY_READ  4u
+#define MAY_WRITE 2u
+#define MAY_EXEC  1u
+
+/* May the running process do all of wanted, MAY_*? 0 or -EACCES. As who it really is: access(). */
+int inode_permission(const struct inode *inode, unsigned wanted) __must_check;
+int inode_permission_real(const struct inode *inode, unsigned wanted) __must_check;
+
+/* Is it its owner's, or the superuser's, process? 0 or -EPERM. */
+int inode_owner_check(const struct inode *inode) __must_check;
+
+/* May it make a name in the directory, or with named, remove that one's? 0, -EACCES or -EPERM. */
+int name_permission(const struct inode *directory, const struct inode *named) __must_check;
+
+/* A new inode is the running process's. */
+void inode_set_creator(struct inode *inode, const struct inode *directory);
+
+/* ---- Times and sizes: inode.c -------------------------------------------------------------- */
+
 void inode_touch(struct inode *inode, bool modified); /* contents read, or changed */
 void inode_changed(struct inode *inode);	      /* rights, links */
 

@@ -30,11 +30,19 @@ names_of(const struct dentry *directory)
 int
 inode_make(struct dentry *directory, const struct new_inode *new, struct inode **made)
 {
-	if (names_of(directory))
-		return names_of(directory)->make(directory->inode, new, made);
+	if (names_of(directory)) {
+		int error = names_of(directory)->make(directory->inode, new, made);
+
+		if (!error)
+			inode_set_creator(*made, directory->inode);
+		return error;
+	}
 	*made = new->target ? ramfs_create_link(new->target, new->size)
 			    : ramfs_create(new->mode, new->device);
-	return *made ? 0 : -ENOSPC;
+	if (!*made)
+		return -ENOSPC;
+	inode_set_creator(*made, directory->inode);
+	return 0;
 }
 
 int
@@ -45,7 +53,9 @@ name_may_create_locked(struct dentry *directory)
 		return -EROFS;
 	if (directory->inode->ops->fixed)
 		return -EPERM;
-	return directory->inode->links == 0 ? -ENOENT : 0;
+	if (directory->inode->links == 0)
+		return -ENOENT;
+	return name_permission(directory->inode, NULL);
 }
 
 int
@@ -121,6 +131,9 @@ name_remove_locked(struct dentry *dentry, bool directory)
 		return -EPERM;
 	if (mount_is_read_only(parent->inode))
 		return -EROFS;
+	error = name_permission(parent->inode, dentry->inode);
+	if (error)
+		return error;
 	if (!directory && S_ISDIR(dentry->inode->mode))
 		return -EISDIR;
 	if (directory && !S_ISDIR(dentry->inode->mode))
@@ -146,6 +159,7 @@ check_rename(struct dentry *from, struct dentry *to_directory, struct dentry *ta
 	     unsigned flags)
 {
 	bool is_directory = S_ISDIR(from->inode->mode);
+	int error;
 
 	if (!from->parent || from->inode->ops->fixed || is_mount_point(from) ||
 	    (target && is_mount_point(target)))
@@ -156,6 +170,11 @@ check_rename(struct dentry *from, struct dentry *to_directory, struct dentry *ta
 		return -EXDEV;
 	if (mount_is_read_only(to_directory->inode))
 		return -EROFS;
+	error = name_permission(from->parent->inode, from->inode);
+	if (!error)
+		error = name_permission(to_directory->inode, target ? target->inode : NULL);
+	if (error)
+		return error;
 	if (names_of(to_directory) && (flags & RENAME_EXCHANGE))
 		return -EINVAL;
 	if (to_directory->inode->links == 0)

@@ -31,6 +31,8 @@ check_existing(struct walk *walk, unsigned flags)
 {
 	uint32_t mode = walk->found->inode->mode;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	unsigned wanted =
+	    ((flags & O_ACCMODE) != O_WRONLY ? MAY_READ : 0) | (writes ? MAY_WRITE : 0);
 
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
@@ -42,6 +44,8 @@ check_existing(struct walk *walk, unsigned flags)
 		return -ENOTDIR;
 	if (S_ISDIR(mode) && !(flags & O_PATH) && (writes || (flags & O_CREAT)))
 		return -EISDIR;
+	if (!(flags & O_PATH) && inode_permission(walk->found->inode, wanted))
+		return -EACCES;
 	if (S_ISREG(mode) && !(flags & O_PATH) && writes && mount_is_read_only(walk->found->inode))
 		return -EROFS;
 	return 0;

@@ -282,6 +282,9 @@ step(struct walk *walk, unsigned flags)
 			go_up(walk);
 		return is_last ? end_here(walk, kind) : 0;
 	}
+	error = inode_permission(walk->start->inode, MAY_EXEC);
+	if (error)
+		return error;
 	error = dentry_lookup_locked(walk->start, walk->name, walk->size, &found);
 	if (error)
 		return is_last ? end_at_name(walk, flags, error, NULL) : error;

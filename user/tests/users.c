@@ -2,10 +2,13 @@
 /* Users: what a process may become, and what it may do to others. For the superuser. */
 #include "ktap.h"
 
+#include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
+#include <sys/auxv.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define SOMEBODY 1234
@@ -207,4 +210,219 @@ CASE(only_the_superuser)
 	is(setuid(SOMEBODY), 0);
 	fails(clock_settime(CLOCK_REALTIME, &now), EPERM);
 	fails(sethostname("other", 5), EPERM);
+}
+
+/* ---- Files -------------------------------------------------------------------------------------
+ */
+
+/* What follows is done by a child, as somebody; then it is for the superuser to tidy up. */
+static bool
+as_somebody(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		need(setgroups(0, NULL) == 0);
+		need(setgid(SOMEBODY) == 0);
+		need(setuid(SOMEBODY) == 0);
+		return true;
+	}
+	is(waitpid(child, &status, 0), child);
+	is(status, 0);
+	return false;
+}
+
+static void
+make_file(const char *path, mode_t mode, uid_t uid)
+{
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+	need(fd >= 0);
+	is(write(fd, "text", 4), 4);
+	is(close(fd), 0);
+	is(chown(path, uid, uid), 0);
+	is(chmod(path, mode), 0);
+}
+
+/* A directory of that mode, and the way into it. */
+static const char *
+make_place(mode_t mode)
+{
+	static char place[64];
+
+	snprintf(place, sizeof(place), "/tmp/users-%d", (int)getpid());
+	need(mkdir(place, 0700) == 0);
+	need(chdir(place) == 0);
+	need(chmod(place, mode) == 0);
+	return place;
+}
+
+static void
+remove_place(const char *place, const char *const *names)
+{
+	for (; *names; names++)
+		unlink(*names);
+	is(chdir("/"), 0);
+	is(rmdir(place), 0);
+}
+
+CASE(files_by_mode)
+{
+	static const char *const names[] = { "none", "read", "all", "group", "mine", NULL };
+	struct timespec times[2] = { { 1, 0 }, { 1, 0 } };
+	const char *place;
+
+	if (!is_super())
+		return;
+	place = make_place(0755);
+	make_file("none", 0600, 0);
+	make_file("read", 0644, 0);
+	make_file("all", 0666, 0);
+	make_file("group", 0640, 0);
+	make_file("mine", 0066, SOMEBODY);
+	is(chown("group", 0, SOMEBODY), 0);
+	if (as_somebody()) {
+		fails(open("none", O_RDONLY), EACCES);
+		yes(open("read", O_RDONLY) >= 0);
+		fails(open("read", O_RDWR), EACCES);
+		fails(open("read", O_RDONLY | O_TRUNC), EACCES);
+		yes(open("all", O_RDWR) >= 0);
+		yes(open("group", O_RDONLY) >= 0);
+		fails(open("group", O_WRONLY), EACCES);
+		fails(open("mine", O_RDONLY), EACCES); /* the owner's bits decide */
+		is(access("read", R_OK), 0);
+		fails(access("read", W_OK), EACCES);
+		fails(access("read", X_OK), EACCES);
+		fails(truncate("read", 0), EACCES);
+		fails(chmod("all", 0777), EPERM);
+		fails(chown("all", SOMEBODY, -1), EPERM);
+		fails(utimensat(AT_FDCWD, "all", times, 0), EPERM);
+		is(utimensat(AT_FDCWD, "all", NULL, 0), 0);
+		fails(utimensat(AT_FDCWD, "read", NULL, 0), EACCES);
+		is(chmod("mine", 0600), 0);
+		yes(open("mine", O_RDWR) >= 0);
+		fails(chown("mine", ANOTHER, -1), EPERM);
+		fails(unlink("all"), EACCES); /* that is a matter of the directory */
+		fails(rename("all", "other"), EACCES);
+		fails(open("new", O_CREAT | O_WRONLY, 0600), EACCES);
+		fails(mkdir("new", 0700), EACCES);
+		fails(symlink("all", "new"), EACCES);
+		fails(link("all", "new"), EACCES);
+		fails(execl("read", "read", NULL), EACCES);
+		exit(0);
+	}
+	remove_place(place, names);
+}
+
+CASE(directories_by_mode)
+{
+	static const char *const names[] = { "inside", NULL };
+	const char *place;
+	char path[96];
+
+	if (!is_super())
+		return;
+	place = make_place(0700);
+	make_file("inside", 0666, 0);
+	snprintf(path, sizeof(path), "%s/inside", place);
+	if (as_somebody()) {
+		fails(open(path, O_RDONLY), EACCES);
+		fails(access(path, F_OK), EACCES);
+		fails(open(place, O_RDONLY | O_DIRECTORY), EACCES);
+		fails(chdir(place), EACCES);
+		exit(0);
+	}
+	is(chmod(place, 0711), 0); /* to be passed through, but not read */
+	if (as_somebody()) {
+		yes(open(path, O_RDONLY) >= 0);
+		fails(open(place, O_RDONLY | O_DIRECTORY), EACCES);
+		is(chdir(place), 0);
+		exit(0);
+	}
+	remove_place(place, names);
+}
+
+CASE(the_sticky_bit)
+{
+	static const char *const names[] = { "roots", "own", NULL };
+	const char *place;
+	struct stat what;
+
+	if (!is_super())
+		return;
+	place = make_place(01777);
+	make_file("roots", 0666, 0);
+	if (as_somebody()) {
+		yes(open("own", O_CREAT | O_EXCL | O_WRONLY, 0644) >= 0);
+		is(stat("own", &what), 0);
+		is(what.st_uid, SOMEBODY);
+		is(what.st_gid, SOMEBODY);
+		fails(unlink("roots"), EPERM);
+		fails(rename("roots", "stolen"), EPERM);
+		fails(rename("own", "roots"), EPERM);
+		is(rename("own", "still-own"), 0);
+		is(unlink("still-own"), 0);
+		exit(0);
+	}
+	remove_place(place, names);
+}
+
+/* A program of somebody else's, made to run as that: what it says then. */
+__attribute__((constructor)) static void
+tell(void)
+{
+	if (getenv("TELL_USERS"))
+		_exit(getuid() == SOMEBODY && geteuid() == ANOTHER && getauxval(AT_SECURE) ? 0 : 1);
+}
+
+CASE(set_user_id)
+{
+	static const char *const names[] = { "program", NULL };
+	static char buffer[65536];
+	const char *place;
+	int from, to;
+	ssize_t size;
+
+	if (!is_super())
+		return;
+	place = make_place(0755);
+	from = open("/proc/self/exe", O_RDONLY);
+	to = open("program", O_CREAT | O_WRONLY, 0700);
+	need(from >= 0 && to >= 0);
+	while ((size = read(from, buffer, sizeof(buffer))) > 0)
+		need(write(to, buffer, (size_t)size) == size);
+	is(close(to), 0);
+	is(chown("program", ANOTHER, 0), 0);
+	is(chmod("program", 04755), 0);
+	if (as_somebody()) {
+		need(setenv("TELL_USERS", "1", 1) == 0);
+		execl("program", "program", NULL);
+		exit(2);
+	}
+	remove_place(place, names);
+}
+
+CASE(segments_of_others)
+{
+	int id;
+
+	if (!is_super())
+		return;
+	id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0604);
+	need(id >= 0);
+	if (as_somebody()) {
+		struct shmid_ds what;
+		char *memory = shmat(id, NULL, SHM_RDONLY);
+
+		need(memory != (void *)-1);
+		is(memory[0], 0);
+		fails(shmat(id, NULL, 0), EACCES);
+		is(shmctl(id, IPC_STAT, &what), 0);
+		is(what.shm_perm.uid, 0);
+		fails(shmctl(id, IPC_RMID, NULL), EPERM);
+		fails(shmctl(id, IPC_SET, &what), EPERM);
+		exit(0);
+	}
+	is(shmctl(id, IPC_RMID, NULL), 0);
 }

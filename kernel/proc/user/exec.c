@@ -344,6 +344,7 @@ take_over(struct exec *exec)
 	struct address_space *old = process->space;
 	struct file *old_file = process->private->executable;
 	struct user_thread *me = user_current();
+	uint32_t set_uid, set_gid;
 	irqflags_t flags;
 
 	flags = spin_lock_irqsave(&process_lock);
@@ -360,6 +361,8 @@ take_over(struct exec *exec)
 	if (old_file)
 		file_put(old_file);
 	space_set_heap(process->space, exec->heap);
+	file_set_ids(process->private->executable, &set_uid, &set_gid);
+	credentials_exec(set_uid, set_gid);
 	signals_exec();
 	timers_drop(process, false);
 	fd_table_exec(process->files);

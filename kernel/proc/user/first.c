@@ -311,6 +311,8 @@ sys_reboot(const uint64_t *arg)
 {
 	if ((uint32_t)arg[0] != REBOOT_MAGIC1 || !is_magic((uint32_t)arg[1]))
 		return -EINVAL;
+	if (!is_privileged())
+		return -EPERM;
 	switch ((uint32_t)arg[2]) {
 	case REBOOT_RESTART:
 		kprintf("reboot: starting again\n");

@@ -37,6 +37,9 @@
 #define SHM_EXEC   0100000
 #define SHM_KNOWN  (SHM_RDONLY | SHM_RND | SHM_REMAP | SHM_EXEC)
 
+#define TO_READ	 4
+#define TO_WRITE 2
+
 #define MODE_REMOVED 01000 /* SHM_DEST */
 #define MODE_LOCKED  02000 /* SHM_LOCKED */
 
@@ -143,6 +146,35 @@ find(int number)
 	return segment;
 }
 
+/* As with files: the first of owner, group and others that fits decides. wanted: TO_READ, TO_WRITE
+ */
+static bool
+may_use(const struct segment *segment, unsigned wanted)
+{
+	const struct abi_ipc_perm *perm = &segment->what.perm;
+	struct file_user who;
+	uint32_t mode = perm->mode;
+
+	process_file_user(&who, false);
+	if (who.uid == 0)
+		return true;
+	if (who.uid == perm->uid || who.uid == perm->creator_uid)
+		mode >>= 6;
+	else if (process_in_group(&who, perm->gid) || process_in_group(&who, perm->creator_gid))
+		mode >>= 3;
+	return !(wanted & ~mode);
+}
+
+static bool
+is_owner(const struct segment *segment)
+{
+	struct file_user who;
+
+	process_file_user(&who, false);
+	return who.uid == 0 || who.uid == segment->what.perm.uid ||
+	       who.uid == segment->what.perm.creator_uid;
+}
+
 /* ---- shmget() ---------------------------------------------------------------------------------
  */
 
@@ -150,6 +182,7 @@ static struct segment *
 segment_create(int key, uint64_t size, unsigned mode)
 {
 	struct segment *segment = kmem_cache_alloc(&segment_cache, GFP_KERNEL);
+	struct file_user who;
 
 	if (!segment)
 		return NULL;
@@ -159,6 +192,9 @@ segment_create(int key, uint64_t size, unsigned mode)
 	segment->references = 1;
 	segment->what.perm.key = key;
 	segment->what.perm.mode = mode & 0777;
+	process_file_user(&who, false);
+	segment->what.perm.uid = segment->what.perm.creator_uid = who.uid;
+	segment->what.perm.gid = segment->what.perm.creator_gid = who.gid;
 	segment->what.size = size;
 	segment->what.changed_at = now_seconds();
 	segment->what.creator = process_current()->pid;
@@ -203,6 +239,9 @@ find_or_enter(int key, uint64_t size, unsigned options, struct segment *fresh, b
 	*used = false;
 	if (found && (options & IPC_CREAT) && (options & IPC_EXCL))
 		result = -EEXIST;
+	else if (found &&
+		 !may_use(found, (options >> 6 | options >> 3 | options) & (TO_READ | TO_WRITE)))
+		result = -EACCES;
 	else if (found)
 		result = size > found->what.size ? -EINVAL : found->number;
 	else if (!fresh)
@@ -288,7 +327,10 @@ sys_shmat(const uint64_t *arg)
 	segment = find((int)arg[0]);
 	if (!segment)
 		return -EINVAL;
-	error = attach(segment, &at, options);
+	if (may_use(segment, options & SHM_RDONLY ? TO_READ : TO_READ | TO_WRITE))
+		error = attach(segment, &at, options);
+	else
+		error = -EACCES;
 	if (!error)
 		note_use(segment, &segment->what.attached_at);
 	segment_put(&segment->cache.object);
@@ -385,8 +427,12 @@ control(struct segment *segment, int command, uintptr_t buffer)
 {
 	struct abi_shmid_ds what;
 
+	if (command != IPC_STAT && !is_owner(segment))
+		return -EPERM;
 	switch (command) {
 	case IPC_STAT:
+		if (!may_use(segment, TO_READ))
+			return -EACCES;
 		describe(segment, &what);
 		return copy_to_user(buffer, &what, sizeof(what));
 	case IPC_SET:

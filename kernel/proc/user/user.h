@@ -353,10 +353,10 @@ void signals_exec(void);
 
 /* ---- users.c ----------------------------------------------------------------------------- */
 
-/* May the running process, or a thread of the kernel, do what only the superuser may? */
-bool is_privileged(void);
+/* It executes a file of these owners with the bits that say so: UINT32_MAX where there is none. */
+void credentials_exec(uint32_t set_uid, uint32_t set_gid);
 
-/* May it send signals to that process, and change what it may use? */
+/* May the running process send signals to that process, and change what it may use? */
 bool may_control_locked(const struct process *process);
 
 /* ---- futex.c, time.c --------------------------------------------------------------------- */

@@ -28,6 +28,30 @@ is_privileged(void)
 	return !process_current() || mine()->uid.effective == 0;
 }
 
+void
+process_file_user(struct file_user *who, bool real)
+{
+	const struct credentials *me = process_current() ? mine() : NULL;
+
+	*who = (struct file_user){ 0, 0 };
+	if (me)
+		*who = (struct file_user){ real ? me->uid.real : me->uid.files,
+					   real ? me->gid.real : me->gid.files };
+}
+
+bool
+process_in_group(const struct file_user *who, uint32_t gid)
+{
+	const struct credentials *me = process_current() ? mine() : NULL;
+
+	if (who->gid == gid)
+		return true;
+	for (unsigned i = 0; me && i < me->nr_groups; i++)
+		if (me->groups[i] == gid)
+			return true;
+	return false;
+}
+
 /* To send signals, or to change limits and niceness. */
 bool
 may_control_locked(const struct process *process)
@@ -262,3 +286,20 @@ sys_setgroups(const uint64_t *arg)
 	return 0;
 }
 SYSCALL(116, setgroups, 2, sys_setgroups);
+
+/* ---- Executing --------------------------------------------------------------------------- */
+
+void
+credentials_exec(uint32_t set_uid, uint32_t set_gid)
+{
+	struct credentials *me = mine();
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	if (set_uid != UNCHANGED)
+		me->uid.effective = set_uid;
+	if (set_gid != UNCHANGED)
+		me->gid.effective = set_gid;
+	me->uid.saved = me->uid.files = me->uid.effective;
+	me->gid.saved = me->gid.files = me->gid.effective;
+	spin_unlock_irqrestore(&process_lock, flags);
+}
