@@ -255,6 +255,7 @@ struct space_stats {
 	size_t peak_mapped, peak_resident;
 	size_t locked, stack, data, text; /* pages of such regions */
 	size_t tables;			  /* frames of page tables */
+	bool locks_future;		  /* mappings to come will be locked */
 	uint64_t faults_major, faults_minor;
 	uint64_t faults_zero, faults_anonymous, faults_cow, faults_reuse, faults_file, faults_stack,
 	    faults_spurious, faults_around; /* minor, by kind; pages mapped around */

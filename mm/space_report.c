@@ -131,6 +131,7 @@ space_get_stats(struct address_space *space, struct space_stats *stats)
 	stats->resident_anonymous = space->nr_anonymous;
 	stats->resident_huge = space->nr_huge * HUGE_PAGES;
 	stats->tables = space->table.nr_tables;
+	stats->locks_future = space->lock_future & MCL_FUTURE;
 	for (struct region *region = region_find_from(space, 0); region;
 	     region = region_next(region))
 		count_region(stats, region);

@@ -194,6 +194,10 @@ CASE(locked_memory)
 	fails(mlock(memory + 2 * PAGE, PAGE), ENOMEM);
 	is(munlock(memory, PAGE), 0);
 	is(mlock(memory + 2 * PAGE, PAGE), 0);
+	fails(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0), EAGAIN);
+	is(mlockall(MCL_FUTURE), 0);
+	fails(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), EAGAIN);
+	is(munlockall(), 0);
 	limit.rlim_cur = 0;
 	is(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	fails(mlock(memory, PAGE), EPERM);

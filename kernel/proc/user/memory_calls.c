@@ -46,6 +46,38 @@ check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *m
 	return prot & ~*most ? -EACCES : 0;
 }
 
+/* May so many more bytes be locked? Without privilege RLIMIT_MEMLOCK says. */
+static int
+check_lock_limit(uintptr_t start, size_t length)
+{
+	uint64_t limit = process_limit(RLIMIT_MEMLOCK);
+	struct space_stats stats;
+	size_t pages = (start % PAGE_SIZE + length + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+	if (is_privileged() || limit == RLIM_INFINITY)
+		return 0;
+	if (limit == 0)
+		return -EPERM;
+	space_get_stats(my_space(), &stats);
+	return stats.locked + pages > limit >> PAGE_SHIFT ? -ENOMEM : 0;
+}
+
+/* The same for a mapping that will be locked from its beginning, with mmap()'s errors. */
+static int
+check_mapping_lock(size_t length, unsigned flags)
+{
+	struct space_stats stats;
+	int error;
+
+	if (is_privileged() || process_limit(RLIMIT_MEMLOCK) == RLIM_INFINITY)
+		return 0;
+	space_get_stats(my_space(), &stats);
+	if (!(flags & MAP_LOCKED) && !stats.locks_future)
+		return 0;
+	error = check_lock_limit(0, length);
+	return error == -ENOMEM ? -EAGAIN : error;
+}
+
 static int64_t
 map_file(uintptr_t *at, const uint64_t *arg)
 {
@@ -81,6 +113,9 @@ sys_mmap(const uint64_t *arg)
 		return -EINVAL;
 	if (!within_limit(arg[1]))
 		return -ENOMEM;
+	error = check_mapping_lock(arg[1], flags);
+	if (error)
+		return error;
 	if (flags & MAP_ANONYMOUS)
 		error = space_map(my_space(), &at, arg[1], prot, flags, NULL, 0,
 				  PROT_READ | PROT_WRITE | PROT_EXEC);
@@ -198,22 +233,6 @@ sys_mincore(const uint64_t *arg)
 	return 0;
 }
 SYSCALL(27, mincore, 3, sys_mincore);
-
-/* May so many more bytes be locked? Without privilege RLIMIT_MEMLOCK says. */
-static int
-check_lock_limit(uintptr_t start, size_t length)
-{
-	uint64_t limit = process_limit(RLIMIT_MEMLOCK);
-	struct space_stats stats;
-	size_t pages = (start % PAGE_SIZE + length + PAGE_SIZE - 1) >> PAGE_SHIFT;
-
-	if (is_privileged() || limit == RLIM_INFINITY)
-		return 0;
-	if (limit == 0)
-		return -EPERM;
-	space_get_stats(my_space(), &stats);
-	return stats.locked + pages > limit >> PAGE_SHIFT ? -ENOMEM : 0;
-}
 
 static int64_t
 sys_mlock(const uint64_t *arg)
