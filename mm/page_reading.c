@@ -67,8 +67,8 @@ allocate(struct reading *reading, unsigned nr)
 	return reading->nr > 0 ? 0 : -ENOMEM;
 }
 
-/* Enter one page, unless somebody else was faster. */
-static bool
+/* Enter one page. Returns 0, or -EEXIST if somebody else was faster, or -ENOMEM. */
+static int
 insert(struct page_cache *cache, struct page *page, unsigned flags)
 {
 	struct page_tree_spares spares = { .nr = 0 };
@@ -92,21 +92,24 @@ insert(struct page_cache *cache, struct page *page, unsigned flags)
 	page_tree_release(&spares);
 	if (done)
 		page_cache_count(cache, 1);
-	return done;
+	return done ? 0 : there ? -EEXIST : -ENOMEM;
 }
 
-/* Enter the pages, up to the first that cannot be; the others go. Returns how many were. */
-static unsigned
+/* Enter the pages, up to the first that cannot be; the others go. Without any: insert()'s error. */
+static int
 insert_all(struct reading *reading, unsigned flags)
 {
 	unsigned nr = 0;
+	int error = 0;
 
-	while (nr < reading->nr && insert(reading->cache, reading->page[nr], flags))
-		nr++;
+	while (nr < reading->nr && !error) {
+		error = insert(reading->cache, reading->page[nr], flags);
+		nr += !error;
+	}
 	for (unsigned i = nr; i < reading->nr; i++)
 		page_put(reading->page[i]);
 	reading->nr = nr;
-	return nr;
+	return nr > 0 ? 0 : error;
 }
 
 /* The pages have been read, or could not be: then they leave the cache. */
@@ -146,13 +149,9 @@ read_in(struct page_cache *cache, uint64_t index, unsigned nr, bool behind)
 
 	if (error)
 		return error;
-	if (insert_all(&reading, behind ? PAGE_USED : PAGE_BUSY | PAGE_USED) == 0) {
-		irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
-		bool there = page_tree_find(&cache->pages, index) != NULL;
-
-		spin_unlock_irqrestore(&cache->object.lock, irq);
-		return there ? 0 : -ENOMEM;
-	}
+	error = insert_all(&reading, behind ? PAGE_USED : PAGE_BUSY | PAGE_USED);
+	if (error)
+		return error == -EEXIST ? 0 : error;
 	if (!behind)
 		error = cache->store->read(cache, index, reading.page, reading.nr);
 	/* One that cannot be read must not take with it those that were read for later. */

@@ -49,16 +49,21 @@ def dentry_path(dentry: View | None) -> str:
     return "/" + "/".join(reversed(names))
 
 
+def _ops_of_files() -> set[int]:
+    """Where the tables of operations of those objects are that files have."""
+    known = (find_variable("kernel/fs/file_pages.c", name) for name in ("memory_ops", "stored_ops"))
+    return {address_of(ops.address) for ops in known if ops is not None and ops.address is not None}
+
+
 def object_name(memory: Memory, address: int) -> str:
     """Of a memory object: the path of its file, if it is one of a kind that is known here."""
     unknown = f"object {address:#x}"
     try:
-        known = find_variable("kernel/fs/ram_file.c", "object_ops")
         ops = View(memory, "struct memory_object", address).number("ops")
-        if known is None or known.address is None or ops != address_of(known.address):
+        if ops not in _ops_of_files():
             return unknown
-        at = container(address, "struct ram_file", "cache.object")
-        inode = View(memory, "struct ram_file", at).view("struct inode", "inode")
+        at = container(address, "struct file_pages", "cache.object")
+        inode = View(memory, "struct file_pages", at).view("struct inode", "inode")
         alias = inode.view("struct dentry", "alias") if inode else None
         return dentry_path(alias) if alias else f"{unknown}, a file without a name"
     except gdb.GdbError:
