@@ -95,7 +95,7 @@ def test_too_early(magazines: Session) -> None:
 def test_every_cache_has_a_line(magazines: Session) -> None:
     text = magazines["ikos-slabs"]
     rows = re.findall(
-        r"^(\S+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)/(\d+)/(\d+) +\d+\.\d%$",
+        r"^(\S+(?: \S+)*) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)/(\d+)/(\d+) +\d+\.\d%$",
         text,
         re.MULTILINE,
     )

@@ -57,6 +57,12 @@ node_set_faults(struct node *node, uint64_t every, uint64_t seed)
 }
 
 void
+node_set_nth_fault(struct node *node, const struct thread *thread, uint64_t nth)
+{
+	(void)node, (void)thread, (void)nth;
+}
+
+void
 node_free_slowly(struct node *node, struct page *page, unsigned order)
 {
 	(void)node, (void)page, (void)order;

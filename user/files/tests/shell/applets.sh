@@ -36,7 +36,6 @@ ar -t lib.a; ar -p lib.a one; rm -f one; ar -x lib.a; cat one
 mkdir parts; printf '#!/bin/sh\necho part $1\n' >parts/first; chmod +x parts/first
 run-parts -a arg parts; run-parts --test parts | sed 's/.*parts/parts/'
 setsid sh -c 'echo in a session'; nohup sh -c 'echo not hung up' 2>/dev/null
-renice -n 3 -p $$ >/dev/null; cut -d ' ' -f 19 /proc/$$/stat
 (ulimit -f 8; dd if=/dev/zero of=large bs=1k count=64 2>/dev/null); echo "limit: $?"; wc -c <large
 (ulimit -v 4000; sh -c 'x=$(seq 1 2000000); echo ${#x}' >/dev/null 2>&1) &&
 	echo unlimited || echo limited
