@@ -47,8 +47,8 @@
  * on this CPU. An idle CPU has no tick, and without sleepers no timer at all.
  *
  * Ordinary threads have priority 0, and among them niceness is time: each has its turn, and a nice
- * value of 10 makes that half as long, one of -20 twice. So nobody starves, whatever the others
- *are.
+ * value of 10 makes that half as long, one of -20 twice. So nobody starves, whatever
+ * the others are.
  *
  * Those of higher priority, real-time ones, come first: the queue is sorted, and who becomes ready
  * with a higher priority than what some CPU runs is given that CPU at once. Of the same priority

@@ -33,7 +33,8 @@ HOST_DISK := $(filter-out $(LEFT_OUT),kernel/dev/pci_capability.c $(addprefix ke
 HOST_BASE := $(HOST_MM) $(HOST_LIB) $(HOST_DISK) \
 	$(filter-out %_test.c tests/host/host.c,$(call host_here,*.c))
 # What of the files needs no programs.
-HOST_FS := $(addprefix kernel/fs/,inode.c dentry.c names.c name_cache.c file_pages.c) \
+HOST_FS := $(addprefix kernel/fs/,inode.c dentry.c names.c name_cache.c file_pages.c \
+	permission.c) \
 	$(wildcard kernel/fs/ext2/*.c)
 HOST_TEST := $(HOST_BASE) kernel/x86_64/pcid.c tests/host/host.c $(call host_here,*_test.c)
 HOST_THREADS := $(HOST_BASE) tests/host/host.c $(call host_here,*_threads_test.c)
