@@ -15,8 +15,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # As many jobs as processors, unless -j was given here or by the make above.
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+MAKEFLAGS += -j$(PROCESSORS)
 endif
 
 empty :=
@@ -337,7 +338,8 @@ bench: $(KERNEL) ## measure the release kernel: instructions per operation
 	@scripts/bench $(KERNEL) $(if $(INITRD),--initrd $(INITRD))
 
 pytest: $(KERNEL) ## tests of the tools
-	@IKOS_KERNEL="$$(realpath $(KERNEL))" $(PYTHON) -m pytest --durations=3 tests/tools
+	@IKOS_KERNEL="$$(realpath $(KERNEL))" \
+		$(PYTHON) -m pytest -n $(PROCESSORS) --dist=loadfile --durations=3 tests/tools
 
 check-style: ## how the sources read: layout, lengths, licence lines
 	@$(PYTHON) scripts/check-style
