@@ -102,14 +102,21 @@ int set_memory_protection(void *addr, size_t size, protection_flags_t flags);
 
 int space_remap(struct address_space *space, uintptr_t old, size_t old_length, size_t new_length,
 		unsigned flags, uintptr_t new_hint, uintptr_t *result);
+
+/*
+ * Show other pages of the object that is mapped there for sharing, from page index of it on.
+ * -EINVAL: what is there is not one such object throughout.
+ */
+int space_remap_pages(struct address_space *space, uintptr_t start, size_t length, uint64_t index);
 int space_advise(struct address_space *space, uintptr_t start, size_t length, int advice);
 int space_sync(struct address_space *space, uintptr_t start, size_t length, int flags);
 int space_lock(struct address_space *space, uintptr_t start, size_t length, bool lock,
 	       bool on_fault);
 int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlockall() */
 
-/* How many regions a space may have at most. */
+/* How many regions a space may have at most. Spaces that have more keep them. */
 uint64_t space_regions_max(void);
+void space_set_regions_max(uint64_t nr);
 
 /* No huge pages in it from now on, whatever was asked for; or as was asked again. */
 void space_forbid_huge(struct address_space *space, bool forbid);
@@ -247,6 +254,18 @@ void space_each_region(struct address_space *space, bool (*fn)(const struct regi
  * if there is none. What object stands for is stable; the pointer is not to be followed.
  */
 bool space_region_at(struct address_space *space, uintptr_t address, struct region_info *info);
+
+/* What page tables show. */
+struct shown_page {
+	uint64_t frame; /* its number, if there is one */
+	bool present;
+	bool of_object; /* of a file, or of shared memory */
+	bool exclusive; /* by no other entry than this */
+};
+
+/* The nr pages from start on. */
+void space_get_pages(struct address_space *space, uintptr_t start, size_t nr,
+		     struct shown_page *pages);
 
 struct space_stats {
 	size_t mapped;	 /* pages of all regions */

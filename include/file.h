@@ -50,6 +50,9 @@ struct memory_object *file_object(struct file *file);
 /* Who one becomes by executing it: its owner and group if it has the bits for that, else -1. */
 void file_set_ids(const struct file *file, uint32_t *uid, uint32_t *gid);
 
+/* Is it where nothing may be executed? */
+bool file_forbids_exec(const struct file *file);
+
 /* Is it /dev/zero? To map that is to map anonymous memory. */
 bool file_is_zeroes(const struct file *file);
 

@@ -258,8 +258,7 @@ void kmalloc_init(void);
 unsigned size_class(size_t size);
 size_t size_of_class(unsigned class);
 
-/* ---- Protection: mm/heap_protection.c, mm/heap_guard.c -----------------------------------------
- */
+/* ---- Protection: mm/heap_protection.c, mm/heap_guard.c --------------------------------------- */
 
 /* Tunable mm.heap_protection: off, light or full. (c) once the first cache is made */
 enum heap_level { HEAP_OFF, HEAP_LIGHT, HEAP_FULL };

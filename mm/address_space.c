@@ -41,7 +41,7 @@
 static KMEM_CACHE(space_cache, "address_space", sizeof(struct address_space), 0, 0, NULL);
 static KMEM_CACHE(family_cache, "space_family", sizeof(struct space_family), 0, 0, NULL);
 
-uint64_t regions_max = 65530; /* (c) as Linux has it */
+uint64_t regions_max = 65530; /* (a) as Linux has it */
 TUNABLE(regions_max, "mm.max_map_count", 16, UINT32_MAX, "regions that one address space may have");
 
 struct mutex spaces_lock = MUTEX_INIT(spaces_lock);
@@ -261,13 +261,19 @@ unmap_locked(struct address_space *space, uintptr_t start, uintptr_t end,
 bool
 has_too_many_regions(struct address_space *space, unsigned more)
 {
-	return space->regions.tree.nr + more > regions_max;
+	return space->regions.tree.nr + more > space_regions_max();
 }
 
 uint64_t
 space_regions_max(void)
 {
-	return regions_max;
+	return __atomic_load_n(&regions_max, __ATOMIC_RELAXED);
+}
+
+void
+space_set_regions_max(uint64_t nr)
+{
+	__atomic_store_n(&regions_max, nr, __ATOMIC_RELAXED);
 }
 
 struct memory_object *

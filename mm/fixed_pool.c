@@ -332,8 +332,7 @@ fixed_pool_check(struct fixed_pool *pool)
 	return errors;
 }
 
-/* ---- The public face ---------------------------------------------------------------------------
- */
+/* ---- The public face ------------------------------------------------------------------------- */
 
 void
 fixed_pool_get_stats(struct fixed_pool *pool, struct fixed_pool_stats *stats)

@@ -165,8 +165,7 @@ note_lent(struct percpu_pool *pool, void *element, bool lent)
 		memset(element, POISON_POOL_FREED, pool->backing.size);
 }
 
-/* ---- Allocation ---------------------------------------------------------------------------------
- */
+/* ---- Allocation ------------------------------------------------------------------------------ */
 
 /* Fill this CPU's cache, if it has one, from below. Returns one element more, or NULL. */
 static void *
@@ -311,8 +310,7 @@ percpu_pool_drain(struct percpu_pool *pool)
 	}
 }
 
-/* ---- Statistics and the checker
- * ------------------------------------------------------------------ */
+/* ---- Statistics and the checker -------------------------------------------------------------- */
 
 void
 percpu_pool_get_stats(struct percpu_pool *pool, struct percpu_pool_stats *stats)
@@ -366,8 +364,7 @@ percpu_pool_check(struct percpu_pool *pool)
 	return errors;
 }
 
-/* ---- For the list of all pools
- * --------------------------------------------------------------------- */
+/* ---- For the list of all pools --------------------------------------------------------------- */
 
 static void
 report(struct pool_entry *entry, struct pool_report *report)
@@ -397,8 +394,7 @@ check(struct pool_entry *entry)
 
 static const struct pool_kind percpu_kind = { "percpu", report, check };
 
-/* ---- Making and releasing
- * ---------------------------------------------------------------------------- */
+/* ---- Making and releasing -------------------------------------------------------------------- */
 
 struct percpu_pool *
 percpu_pool_create(const char *name, size_t size, size_t limit)

@@ -208,8 +208,7 @@ kmem_cache_create(const char *name, size_t size, size_t align, slab_flags_t flag
 	return like;
 }
 
-/* ---- Giving memory back -----------------------------------------------------------------------
- */
+/* ---- Giving memory back ---------------------------------------------------------------------- */
 
 static void
 drop_one(void *cache)
@@ -293,8 +292,7 @@ slab_reclaim(size_t nr_frames)
 	return freed;
 }
 
-/* ---- Destroying one -----------------------------------------------------------------------------
- */
+/* ---- Destroying one -------------------------------------------------------------------------- */
 
 /* Print the objects that keep a cache from being destroyed. */
 static void

@@ -86,8 +86,7 @@ slab_get_stats(struct kmem_cache *cache, struct slab_stats *stats)
 	stats->nr_users = cache->nr_users;
 }
 
-/* ---- The check --------------------------------------------------------------------------------
- */
+/* ---- The check ------------------------------------------------------------------------------- */
 
 struct check {
 	struct kmem_cache *cache;

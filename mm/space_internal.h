@@ -25,7 +25,7 @@
 #define REGION_NO_HUGE	     0x02000000u /* none are wanted */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
-extern uint64_t regions_max; /* (c) of one space */
+extern uint64_t regions_max; /* (a) of one space */
 
 struct region {
 	struct range range;	      /* (m) where it is; also [key, end) for those who hold (o) */

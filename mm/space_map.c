@@ -140,8 +140,7 @@ find_place(struct address_space *space, size_t length, uintptr_t hint, uintptr_t
 	       highest_place(space, length, space->map_top, USER_WINDOW, start);
 }
 
-/* ---- mmap() -----------------------------------------------------------------------------------
- */
+/* ---- mmap() ---------------------------------------------------------------------------------- */
 
 /* What space_map() was asked for, checked and rounded. */
 struct map_request {
@@ -296,8 +295,70 @@ space_map(struct address_space *space, uintptr_t *address, size_t length, unsign
 	return error;
 }
 
-/* ---- The heap ---------------------------------------------------------------------------------
- */
+/* ---- remap_file_pages() ---------------------------------------------------------------------- */
+
+/* Do all of [start, start + length) show the object in the same way, one piece after the other? */
+static bool
+shows_throughout(const struct region *region, uintptr_t start, size_t length)
+{
+	const struct region *next;
+
+	while (region_end(region) < start + length) {
+		next = region_next(region);
+		if (!next || region_start(next) != region_end(region) ||
+		    next->object != region->object || next->flags != region->flags)
+			return false;
+		region = next;
+	}
+	return true;
+}
+
+/* A mapping of the same object, with the same rights, in place of what is there. */
+static int
+request_again(struct address_space *space, uintptr_t start, size_t length, uint64_t index,
+	      struct map_request *request)
+{
+	struct region *region = region_find(space, start);
+
+	if (!region || !region->object || region_is_private(region) ||
+	    !shows_throughout(region, start, length))
+		return -EINVAL;
+	*request = (struct map_request){
+		.start = start,
+		.length = length,
+		.prot = region->prot,
+		.flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE | (region->flags & MAP_LOCKED),
+		.max_prot = region->max_prot,
+		.object = region->object,
+		.offset = index << PAGE_SHIFT,
+	};
+	return 0;
+}
+
+int
+space_remap_pages(struct address_space *space, uintptr_t start, size_t length, uint64_t index)
+{
+	struct region_spares spares = { .nr = 0 };
+	struct list_head dead = LIST_INIT(dead);
+	struct map_request request;
+	int error;
+
+	start = ALIGN_DOWN(start, PAGE_SIZE);
+	length = ALIGN_DOWN(length, PAGE_SIZE);
+	if (length == 0 || length > USER_END || start > USER_END - length ||
+	    index > (UINT64_MAX >> PAGE_SHIFT) - (length >> PAGE_SHIFT))
+		return -EINVAL;
+	mutex_lock(&space->lock);
+	error = request_again(space, start, length, index, &request);
+	if (!error)
+		error = map_locked(space, &request, &spares, &dead);
+	mutex_unlock(&space->lock);
+	regions_release(&spares);
+	regions_bury(&dead);
+	return error;
+}
+
+/* ---- The heap -------------------------------------------------------------------------------- */
 
 void
 space_set_heap(struct address_space *space, uintptr_t start)
@@ -353,8 +414,7 @@ space_break(struct address_space *space, uintptr_t wanted)
 	return result;
 }
 
-/* ---- The stack
- * ----------------------------------------------------------------------------------- */
+/* ---- The stack ------------------------------------------------------------------------------- */
 
 void
 space_set_map_top(struct address_space *space, uintptr_t top)

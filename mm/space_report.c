@@ -104,6 +104,24 @@ space_each_region(struct address_space *space, bool (*fn)(const struct region_in
 	mutex_unlock(&space->lock);
 }
 
+void
+space_get_pages(struct address_space *space, uintptr_t start, size_t nr, struct shown_page *pages)
+{
+	mutex_lock(&space->lock);
+	for (size_t i = 0; i < nr; i++) {
+		mmu_entry_t entry = page_table_lookup(&space->table, start + i * PAGE_SIZE);
+		struct page *page = entry ? entry_page(entry) : NULL;
+
+		pages[i] = (struct shown_page){ .present = page != NULL };
+		if (!page)
+			continue;
+		pages[i].frame = page_to_pfn(page);
+		pages[i].of_object = page != zero_page && !page_is_anonymous(page);
+		pages[i].exclusive = page != zero_page && page_mappings(page) == 1;
+	}
+	mutex_unlock(&space->lock);
+}
+
 /* ---- Statistics ------------------------------------------------------------------------ */
 
 static void

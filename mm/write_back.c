@@ -339,8 +339,7 @@ page_cache_unlist(struct page_cache *cache)
 	spin_unlock_irqrestore(&stored_lock, irq);
 }
 
-/* ---- Giving pages back ------------------------------------------------------------------------
- */
+/* ---- Giving pages back ----------------------------------------------------------------------- */
 
 #define SCAN 64 /* pages looked at while a lock is held */
 

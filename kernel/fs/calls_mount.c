@@ -12,9 +12,6 @@
 /* ---- mount, umount2 ------------------------------------------------------------------------ */
 
 #define MS_RDONLY      1
-#define MS_NOSUID      2
-#define MS_NODEV       4
-#define MS_NOEXEC      8
 #define MS_SYNCHRONOUS 16
 #define MS_REMOUNT     32
 #define MS_NOATIME     1024
@@ -24,9 +21,10 @@
 #define MS_MAGIC       0xc0ed0000u
 #define MS_MAGIC_MASK  0xffff0000u
 
-/* What is taken and changes nothing here: there are no other users, and times are cheap. */
-#define MS_IGNORED                                                                                 \
-	(MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_SILENT | MS_RELATIME)
+#define MOUNT_NO_ANY (MOUNT_NO_SET_ID | MOUNT_NO_DEVICES | MOUNT_NO_EXECUTE)
+
+/* What is taken and changes nothing here: times are cheap. */
+#define MS_IGNORED (MS_NOATIME | MS_NODIRATIME | MS_SILENT | MS_RELATIME)
 
 /* Copy a path of the program. *to: kmalloc()ed. */
 static int
@@ -56,7 +54,7 @@ sys_mount(const uint64_t *arg)
 		return -EPERM;
 	if ((flags & MS_MAGIC_MASK) == MS_MAGIC)
 		flags &= ~MS_MAGIC_MASK;
-	if (flags & ~(MS_RDONLY | MS_IGNORED))
+	if (flags & ~(MS_RDONLY | MOUNT_NO_ANY | MS_IGNORED))
 		return -EINVAL;
 	if (!error)
 		error = copy_path(arg[0], &source);
@@ -65,7 +63,8 @@ sys_mount(const uint64_t *arg)
 	if (!error)
 		error = copy_path(arg[2], &type);
 	if (!error)
-		error = mount_at(context_current(), source, path, type, flags & MS_RDONLY);
+		error = mount_at(context_current(), source, path, type, flags & MS_RDONLY,
+				 flags & MOUNT_NO_ANY);
 	kfree(source);
 	kfree(path);
 	kfree(type);

@@ -236,6 +236,8 @@ statfs_inode(struct inode *inode, uintptr_t to)
 		statfs.type = PROC_MAGIC;
 	} else if (inode->mount) {
 		inode->mount->ops->statfs(inode->mount, &statfs);
+		statfs.flags =
+		    ST_VALID | inode->mount->refused | (inode->mount->read_only ? ST_RDONLY : 0);
 	} else {
 		statfs.type = TMPFS_MAGIC;
 		statfs.blocks = limit;

@@ -343,8 +343,16 @@ file_set_ids(const struct file *file, uint32_t *uid, uint32_t *gid)
 {
 	uint32_t mode = file->inode->mode;
 
+	if (mount_refuses(file->inode, MOUNT_NO_SET_ID))
+		mode = 0;
 	*uid = mode & S_ISUID ? file->inode->uid : UINT32_MAX;
 	*gid = (mode & S_ISGID) && (mode & 0010) ? file->inode->gid : UINT32_MAX;
+}
+
+bool
+file_forbids_exec(const struct file *file)
+{
+	return mount_refuses(file->inode, MOUNT_NO_EXECUTE);
 }
 
 bool

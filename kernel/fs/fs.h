@@ -192,12 +192,19 @@ struct block_device;
 
 #define MOUNT_SOURCE 64 /* bytes of what is mounted, as it was called */
 
+/* What is not done with the files of a mount, whatever they say; as statfs() and mount() have it.
+ */
+#define MOUNT_NO_SET_ID	 2u /* executing makes nobody another user */
+#define MOUNT_NO_DEVICES 4u /* device nodes cannot be opened */
+#define MOUNT_NO_EXECUTE 8u
+
 struct mount {
 	const struct fs_type *type;  /* (c) */
 	const struct mount_ops *ops; /* (c) */
 	struct block_device *device; /* (c) */
 	char source[MOUNT_SOURCE];   /* (c) */
 	bool read_only;		     /* (c) */
+	unsigned refused;	     /* (c) MOUNT_NO_* */
 	struct inode *root_inode;    /* (c) while it is mounted: of the type, with a reference */
 	struct dentry *root;	     /* (n) with a reference; stands in place of ... */
 	struct dentry *place;	     /* (n) with a reference */
@@ -216,7 +223,7 @@ struct inode {
 	const struct inode_ops *ops; /* (c) */
 	unsigned refs;		     /* (a) */
 	uint32_t mode;		     /* (a) its kind is fixed */
-	uint32_t uid, gid;	     /* (a) stored, and without meaning: all is root's */
+	uint32_t uid, gid;	     /* (a) the owner's numbers */
 	uint32_t links;	 /* (n) names, and for a directory "." and its subdirectories' ".." */
 	uint64_t number; /* (c) */
 	uint64_t device; /* (c) which, of a device node */
@@ -248,6 +255,12 @@ static inline bool
 mount_is_read_only(const struct inode *inode)
 {
 	return inode->mount && inode->mount->read_only;
+}
+
+static inline bool
+mount_refuses(const struct inode *inode, unsigned what)
+{
+	return inode->mount && inode->mount->refused & what;
 }
 
 /* What has been changed in it is to be written to its disk, if it has one. */

@@ -16,7 +16,7 @@
  * LOCKING. mounts_lock around mounting, unmounting and writing everything; inside it names_lock,
  * which alone is enough to look at the list. Who writes pages back for everybody holds references
  * to inodes meanwhile; write_back_lock, inside mounts_lock, keeps unmounting from taking that for
- *use.
+ * use.
  */
 #include <block.h>
 #include <cmdline.h>
@@ -133,7 +133,7 @@ mount_device(struct mount *mount, struct dentry *place)
 
 int
 mount_at(struct fs_context *fs, const char *source, const char *path, const char *type,
-	 bool read_only)
+	 bool read_only, unsigned refused)
 {
 	struct mount *mount = kmalloc_zeroed(sizeof(*mount), GFP_KERNEL);
 	struct dentry *place;
@@ -143,6 +143,7 @@ mount_at(struct fs_context *fs, const char *source, const char *path, const char
 		goto no_place;
 	mount->type = find_type(type);
 	mount->read_only = read_only;
+	mount->refused = refused;
 	strlcpy(mount->source, source, sizeof(mount->source));
 	error = !S_ISDIR(place->inode->mode) ? -ENOTDIR : mount->type ? 0 : -ENODEV;
 	if (!error)
@@ -252,7 +253,7 @@ mount_at_start(void)
 	if (strcmp(source, "none") == 0)
 		return;
 	dentry_put(make_at_start(root_dentry, "mnt", ramfs_create(S_IFDIR | 0755, 0)));
-	error = mount_at(kernel_context, source, "/mnt", "ext2", false);
+	error = mount_at(kernel_context, source, "/mnt", "ext2", false, 0);
 	if (!error)
 		kprintf("mount: %s at /mnt\n", source);
 	else if (mounted_first)

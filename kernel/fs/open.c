@@ -46,6 +46,9 @@ check_existing(struct walk *walk, unsigned flags)
 		return -EISDIR;
 	if (!(flags & O_PATH) && inode_permission(walk->found->inode, wanted))
 		return -EACCES;
+	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !(flags & O_PATH) &&
+	    mount_refuses(walk->found->inode, MOUNT_NO_DEVICES))
+		return -EACCES;
 	if (S_ISREG(mode) && !(flags & O_PATH) && writes && mount_is_read_only(walk->found->inode))
 		return -EROFS;
 	return 0;

@@ -22,6 +22,8 @@ check(const struct inode *inode, unsigned wanted, const struct file_user *who)
 {
 	uint32_t mode = __atomic_load_n(&inode->mode, __ATOMIC_RELAXED);
 
+	if (wanted & MAY_EXEC && !S_ISDIR(mode) && mount_refuses(inode, MOUNT_NO_EXECUTE))
+		return -EACCES;
 	if (who->uid == 0)
 		return wanted & MAY_EXEC && !S_ISDIR(mode) && !(mode & S_ANY_EXECUTE) ? -EACCES : 0;
 	if (who->uid == inode->uid)

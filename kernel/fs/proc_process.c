@@ -23,9 +23,8 @@
 #define INODE_BASE	     (1ull << 48)
 #define INODE_OF(pid, which) (INODE_BASE | (uint64_t)(pid) << 20 | (which))
 #define FD_INODES	     0x1000
-#define FAIL_NAME	     "fail-nth"
 
-enum { DIRECTORY = 1, TASK, TASK_DIRECTORY, FDS, FAIL, LINKS, FILES = 0x100 };
+enum { DIRECTORY = 1, TASK, TASK_DIRECTORY, FDS, FAIL, LINKS, PAGEMAP = 0x80, FILES = 0x100 };
 
 static bool
 process_exists(int pid)
@@ -299,10 +298,22 @@ is_hidden(const struct dentry *directory, const struct subdirectory *sub)
 	       directory->parent->inode->ops == &task_ops;
 }
 
+/* Files that are no text. */
+static const struct special {
+	const char *name;
+	const struct inode_ops *ops;
+	uint32_t mode;
+	unsigned which;
+} specials[] = {
+	{ "fail-nth", &proc_fail_ops, 0600, FAIL },
+	{ "pagemap", &proc_pagemap_ops, 0400, PAGEMAP },
+};
+
 static struct inode *
-fail_inode(int pid)
+special_inode(const struct special *special, int pid)
 {
-	struct inode *inode = proc_inode(&proc_fail_ops, S_IFREG | 0600, NULL, INODE_OF(pid, FAIL));
+	struct inode *inode =
+	    proc_inode(special->ops, S_IFREG | special->mode, NULL, INODE_OF(pid, special->which));
 
 	if (inode)
 		inode->private.number = (uint64_t)pid;
@@ -330,9 +341,11 @@ make_entry(struct dentry *directory, int pid, const char *name, size_t size, str
 			return true;
 		}
 	}
-	if (is_called(name, size, FAIL_NAME)) {
-		*made = fail_inode(pid);
-		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(specials); i++) {
+		if (is_called(name, size, specials[i].name)) {
+			*made = special_inode(&specials[i], pid);
+			return true;
+		}
 	}
 	while (file->name && !is_called(name, size, file->name))
 		file++;
@@ -372,12 +385,13 @@ nth_entry(struct dentry *directory, int pid, unsigned n, struct listed *entry)
 		return true;
 	}
 	n -= ARRAY_SIZE(links);
-	if (n-- == 0) {
-		entry->name = FAIL_NAME;
+	if (n < ARRAY_SIZE(specials)) {
+		entry->name = specials[n].name;
 		entry->mode = S_IFREG;
-		entry->inode = INODE_OF(pid, FAIL);
+		entry->inode = INODE_OF(pid, specials[n].which);
 		return true;
 	}
+	n -= ARRAY_SIZE(specials);
 	entry->name = proc_process_files[n].name;
 	entry->mode = S_IFREG;
 	entry->inode = INODE_OF(pid, FILES + n);

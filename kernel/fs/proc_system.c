@@ -253,7 +253,18 @@ static int
 show_pid_max(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "32768\n");
+	text_printf(text, "%lu\n", (unsigned long)__atomic_load_n(&pid_max, __ATOMIC_RELAXED));
+	return 0;
+}
+
+static int
+store_pid_max(const char *text)
+{
+	uint64_t value;
+
+	if (parse_u64(text, &value) || value < PID_MAX_MIN || value > PID_MAX_MAX)
+		return -EINVAL;
+	__atomic_store_n(&pid_max, value, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -296,7 +307,7 @@ const struct proc_file proc_kernel_files[] = {
 	{ "ostype", 0444, show_ostype },
 	{ "osrelease", 0444, show_osrelease },
 	{ "hostname", 0444, show_hostname },
-	{ "pid_max", 0444, show_pid_max },
+	{ "pid_max", 0644, show_pid_max },
 	{ "randomize_va_space", 0644, show_randomize_va_space },
 	{ NULL, 0, NULL },
 };
@@ -304,6 +315,8 @@ const struct proc_file proc_kernel_files[] = {
 const struct proc_file proc_random_files[] = { { "uuid", 0444, show_uuid }, { NULL, 0, NULL } };
 
 const struct proc_setting proc_settings[] = {
+	{ "max_map_count", store_max_map_count },
+	{ "pid_max", store_pid_max },
 	{ "randomize_va_space", store_randomize },
 	{ NULL, NULL },
 };

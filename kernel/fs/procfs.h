@@ -33,6 +33,8 @@ struct proc_setting {
 };
 extern const struct proc_setting proc_settings[]; /* the last has no name */
 
+int store_max_map_count(const char *text);
+
 /* Files of /proc itself and of a directory below it, "" for itself; the last has no name. */
 struct proc_directory {
 	const char *name;
@@ -42,8 +44,8 @@ struct proc_directory {
 extern const struct proc_file proc_memory_files[], proc_system_files[], proc_kernel_files[],
     proc_random_files[], proc_vm_files[], proc_disk_files[];
 
-/* proc_fail.c: a file of a process's directory that is no text. */
-extern const struct inode_ops proc_fail_ops;
+/* proc_fail.c, proc_pagemap.c: files of a process's directory that are no texts. */
+extern const struct inode_ops proc_fail_ops, proc_pagemap_ops;
 
 /* The files of a process's directory; the last has no name. */
 extern const struct proc_file proc_process_files[];

@@ -13,8 +13,7 @@
 
 #define GUARDED (SLAB_RED_ZONE | SLAB_POISON | SLAB_STORE_USER)
 
-/* ---- Random calls ------------------------------------------------------------------------------
- */
+/* ---- Random calls ---------------------------------------------------------------------------- */
 
 #define NR_RUNS	   60
 #define NR_CALLS   1500

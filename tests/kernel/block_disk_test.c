@@ -206,8 +206,7 @@ KTEST(disk, scattered, .budget_ms = 20000, .nr_params = NR_WAYS, .needs_disks = 
 	expect_frames(t, &batch, disk, first);
 }
 
-/* ---- What must not happen
- * ------------------------------------------------------------------------ */
+/* ---- What must not happen -------------------------------------------------------------------- */
 
 KTEST(disk, beyond_the_end, .nr_params = NR_WAYS, .needs_disks = true)
 {
@@ -236,8 +235,7 @@ KTEST(disk, read_only, .needs_disks = true)
 	kfree(bytes);
 }
 
-/* ---- Disks that are reset while they work
- * -------------------------------------------------------- */
+/* ---- Disks that are reset while they work ---------------------------------------------------- */
 
 static void
 break_rules(struct block_queue *queue)

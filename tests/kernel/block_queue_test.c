@@ -509,8 +509,7 @@ KTEST(block, refuses)
 	drop_frame();
 }
 
-/* ---- The disk in memory
- * -------------------------------------------------------------------------- */
+/* ---- The disk in memory ---------------------------------------------------------------------- */
 
 /* Writes and reads of any size, to and from buffers anywhere, beside a copy of the disk. */
 KTEST(block, buffers, .budget_ms = 10000)

@@ -25,8 +25,7 @@ alloc(struct ktest *t, kmem_cache_t *cache)
 	return object;
 }
 
-/* ---- Pointers -----------------------------------------------------------------------------------
- */
+/* ---- Pointers -------------------------------------------------------------------------------- */
 
 KTEST(heap, double_free_checked, .expect_panic = "slab: double free of object ")
 {

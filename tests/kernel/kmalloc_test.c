@@ -212,8 +212,7 @@ KTEST(heap, movable_objects, .expect_panic = "slab: kmalloc: memory is neither m
 	expect_true(t, kmalloc(10000, GFP_USER) != NULL);
 }
 
-/* ---- krealloc ---------------------------------------------------------------------------------
- */
+/* ---- krealloc -------------------------------------------------------------------------------- */
 
 KTEST(heap, krealloc_keeps_contents)
 {

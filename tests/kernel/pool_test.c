@@ -340,8 +340,7 @@ KTEST(mempool, load, .budget_ms = 20000, .nr_params = 3)
 	tear_down(t);
 }
 
-/* ---- Memory pools, misuse ---------------------------------------------------------------------
- */
+/* ---- Memory pools, misuse -------------------------------------------------------------------- */
 
 KTEST(mempool, more_freed_than_given, .expect_panic = "mempool: double free: ")
 {
@@ -424,8 +423,7 @@ KTEST(mempool, page_written_in_the_reserve, .expect_panic = "mempool: element ")
 }
 #endif
 
-/* ---- Fixed pools
- * --------------------------------------------------------------------------------- */
+/* ---- Fixed pools ----------------------------------------------------------------------------- */
 
 static struct fixed_pool *fixed;
 static struct percpu_pool *percpu;
@@ -501,8 +499,7 @@ KTEST(pools, fixed_no_memory_at_all, .expect_panic = "fixed pool: wrong pool")
 	fixed_pool_free(fixed, (void *)0x1000);
 }
 
-/* ---- Arenas
- * ----------------------------------------------------------------------------------------- */
+/* ---- Arenas ---------------------------------------------------------------------------------- */
 
 #define MAX_ALLOCS 600
 
@@ -567,8 +564,7 @@ KTEST(pools, arena_stale_mark, .expect_panic = "arena \"test\": stale mark")
 	arena_release_to(arena, mark);
 }
 
-/* ---- Per-CPU pools
- * ------------------------------------------------------------------------------------ */
+/* ---- Per-CPU pools --------------------------------------------------------------------------- */
 
 #define SLOTS 48
 

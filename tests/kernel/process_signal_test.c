@@ -38,8 +38,7 @@ handle(long signal, long handler, long flags)
 
 #define word ((volatile long *)DATA)
 
-/* ---- Handlers ----------------------------------------------------------------------------------
- */
+/* ---- Handlers -------------------------------------------------------------------------------- */
 
 static USER void
 note_signal(long signal)
@@ -222,8 +221,7 @@ KTEST(process_signal, overflow_is_told_from_a_wild_pointer)
 	expect_eq(t, status.status, EOVERFLOW);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------
- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 static USER long
 kill_a_spinner(void)
@@ -291,8 +289,7 @@ KTEST(process_signal, stop_and_continue, .budget_ms = 20000)
 	expect_exit(t, stop_and_continue, 0);
 }
 
-/* ---- Damaged frames
- * -------------------------------------------------------------------------------- */
+/* ---- Damaged frames -------------------------------------------------------------------------- */
 
 /* The frame to return from lies at DATA, as the test has filled it in. */
 static USER __attribute__((naked)) long
@@ -412,8 +409,7 @@ KTEST(process_signal, returns_on_no_stack)
 	expect_eq(t, status.status, SIGSEGV);
 }
 
-/* ---- Vector registers over switches
- * ----------------------------------------------------------------- */
+/* ---- Vector registers over switches ---------------------------------------------------------- */
 
 /*
  * Several processes, each with its own pattern in SSE registers, x87 and MXCSR, that are switched

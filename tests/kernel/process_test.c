@@ -9,8 +9,7 @@
 
 #include "process_user.h"
 
-/* ---- Beginning and end ------------------------------------------------------------------------
- */
+/* ---- Beginning and end ----------------------------------------------------------------------- */
 
 static USER long
 return_seven(void)
@@ -60,8 +59,7 @@ KTEST(process, nothing_is_left, .budget_ms = 60000)
 	expect_no_leak(t, run_seven);
 }
 
-/* ---- Registers ---------------------------------------------------------------------------------
- */
+/* ---- Registers ------------------------------------------------------------------------------- */
 
 /* All registers but RAX, RCX and R11 survive a system call; those hold result, RIP, RFLAGS. */
 static USER __attribute__((naked)) long
@@ -151,8 +149,7 @@ KTEST(process, null_call)
 	expect_eq(t, status.code, CLD_EXITED);
 }
 
-/* ---- Exceptions
- * ------------------------------------------------------------------------------------ */
+/* ---- Exceptions ------------------------------------------------------------------------------ */
 
 static USER long
 read_null(void)
@@ -341,8 +338,7 @@ KTEST(process, addresses_above_47_bits)
 	expect_exit(t, memory_above_47_bits, arch_mmu_levels == 5);
 }
 
-/* ---- Bad pointers
- * --------------------------------------------------------------------------------- */
+/* ---- Bad pointers ---------------------------------------------------------------------------- */
 
 #define EFAULT_ (-14)
 
@@ -383,8 +379,7 @@ KTEST(process, calls_that_there_are_not)
 	expect_exit(t, unknown_calls, 0);
 }
 
-/* ---- fork and wait
- * ----------------------------------------------------------------------------------- */
+/* ---- fork and wait --------------------------------------------------------------------------- */
 
 #define CHILDREN 8
 
@@ -513,8 +508,7 @@ KTEST(process, fork_without_memory, .budget_ms = 60000)
 	expect_exit(t, return_seven, 7);
 }
 
-/* ---- Threads
- * ----------------------------------------------------------------------------------------- */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define THREAD_FLAGS                                                                               \
@@ -622,8 +616,7 @@ KTEST(process, exit_ends_all_threads, .budget_ms = 20000)
 	expect_exit(t, leave_spinners, 9);
 }
 
-/* ---- Scheduling ---------------------------------------------------------------------------------
- */
+/* ---- Scheduling ------------------------------------------------------------------------------ */
 
 /* On each CPU in turn; and a child that is sent there by its parent. */
 static USER long

@@ -177,8 +177,7 @@ KTEST(heap, last_freed_is_first_reused)
 	kmem_cache_destroy(cache);
 }
 
-/* ---- Constructors -----------------------------------------------------------------------------
- */
+/* ---- Constructors ---------------------------------------------------------------------------- */
 
 static unsigned nr_constructed;
 
@@ -231,8 +230,7 @@ KTEST(heap, zero_and_constructor,
 	expect_true(t, kmem_cache_alloc(make(t, 40, 0, PLAIN, construct), GFP_ZERO) != NULL);
 }
 
-/* ---- Sharing ------------------------------------------------------------------------------------
- */
+/* ---- Sharing --------------------------------------------------------------------------------- */
 
 KTEST(heap, like_caches_are_one)
 {

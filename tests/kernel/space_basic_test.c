@@ -249,8 +249,7 @@ KTEST(space, stack_and_heap)
 	expect_no_leak(t, stack_and_heap);
 }
 
-/* ---- All of memory ----------------------------------------------------------------------------
- */
+/* ---- All of memory --------------------------------------------------------------------------- */
 
 /* A program takes everything there is: it is told so, the kernel lives on, and all comes back. */
 static void

@@ -114,8 +114,7 @@ measure_fork(void)
 	(void)space_unmap(space, at, FORK_PAGES * PAGE_SIZE);
 }
 
-/* ---- Huge pages -------------------------------------------------------------------------------
- */
+/* ---- Huge pages ------------------------------------------------------------------------------ */
 
 #define NR_HUGE (FORK_PAGES / HUGE_PAGES)
 

@@ -587,8 +587,7 @@ KTEST(space_huge, fork_fails, .budget_ms = 20000)
 	expect_no_leak(t, fork_fails);
 }
 
-/* ---- What is said of it ------------------------------------------------------------------------
- */
+/* ---- What is said of it ---------------------------------------------------------------------- */
 
 static void
 count_mapping(struct address_space *space, uintptr_t address, void *arg)

@@ -219,8 +219,7 @@ KTEST(space_reverse, too_many_regions, .budget_ms = 60000)
 	space_put(space);
 }
 
-/* ---- Stacks ------------------------------------------------------------------------------------
- */
+/* ---- Stacks ---------------------------------------------------------------------------------- */
 
 static struct address_space *
 only_space(int pid)
@@ -261,8 +260,7 @@ KTEST(space_reverse, stack_guard)
 	space_of_process = saved;
 }
 
-/* ---- Locking, asking, advising ----------------------------------------------------------------
- */
+/* ---- Locking, asking, advising --------------------------------------------------------------- */
 
 KTEST(space_reverse, locked_and_in_core)
 {

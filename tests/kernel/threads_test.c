@@ -346,8 +346,7 @@ KTEST(threads, all_cpus_run_threads, .budget_ms = 30000)
 	expect_eq(t, nr_met, nr_cpus);
 }
 
-/* ---- Repeatable preemption --------------------------------------------------------------------
- */
+/* ---- Repeatable preemption ------------------------------------------------------------------- */
 
 #define RACERS	   3
 #define RACE_STEPS 5000

@@ -285,8 +285,7 @@ KTEST(zone_pressure, marks_hold_against_many, .nr_params = 4, .budget_ms = 20000
 	expect_node_whole(t);
 }
 
-/* ---- Lists -------------------------------------------------------------------------------------
- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 /* On CPU 1: let its lists hold frames. */
 static void

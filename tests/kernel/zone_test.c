@@ -349,8 +349,7 @@ KTEST(zone, exact_runs, .budget_ms = 10000)
 	}
 }
 
-/* ---- Failures on purpose -----------------------------------------------------------------------
- */
+/* ---- Failures on purpose --------------------------------------------------------------------- */
 
 /* Although lists are full of frames, and their flags were seen before. */
 KTEST(zone, faults_strike_every_kind)
@@ -414,8 +413,7 @@ KTEST(zone, a_certain_request_fails)
 	expect_node_whole(t);
 }
 
-/* ---- Statistics
- * ---------------------------------------------------------------------------------- */
+/* ---- Statistics ------------------------------------------------------------------------------ */
 
 /* Every frame is free, in a list or with a caller, and every block given out is counted. */
 KTEST(zone, statistics_add_up)
@@ -455,8 +453,7 @@ KTEST(zone, statistics_add_up)
 	expect_eq(t, stats.unusable, 0);
 }
 
-/* ---- The machine's own memory ------------------------------------------------------------------
- */
+/* ---- The machine's own memory ---------------------------------------------------------------- */
 
 /* Zones by address, whatever the command line made of them. */
 KTEST(zone, machine_serves_by_address)

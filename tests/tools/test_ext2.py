@@ -137,6 +137,32 @@ def test_what_is_written_here_is_read_there(kernel: Path, tmp_path: Path) -> Non
     assert "250:300 " in ext2.debugfs(disk, "stat /out/device").replace(" (", " ")
 
 
+def test_what_a_mount_refuses(kernel: Path, tmp_path: Path) -> None:
+    """nosuid, nodev and noexec: neither the files' modes nor the superuser change that."""
+    # /tests/users, where it is asked to tell, ends with 0 if it has become user 4321.
+    script = """
+    cp /tests/users /mnt; chown 4321 /mnt/users; chmod 4755 /mnt/users
+    mknod -m 666 /mnt/zero c 1 5
+    echo "some:x:1234:1234::/:/bin/sh" >>/etc/passwd
+    as_some() { su some -c "$1"; echo "status $?"; }
+    as_some "TELL_USERS=1 /mnt/users"; as_some "head -c 1 /mnt/zero | wc -c"
+    umount /mnt; mount -t ext2 -o nosuid,nodev,noexec /dev/vda /mnt; grep vda /proc/mounts
+    head -c 1 /mnt/zero; /mnt/users; echo "status $?"
+    umount /mnt; mount -t ext2 -o nosuid /dev/vda /mnt; as_some "TELL_USERS=1 /mnt/users"
+    """
+    disk = ext2.make(tmp_path / "disk.img", 16, root=fill(tmp_path / "root", script))
+    text = boot(kernel, disk)
+    assert text[text.index("status") :].splitlines()[:8] == [
+        "status 0", "1", "status 0",
+        "/dev/vda /mnt ext2 rw,nosuid,nodev,noexec 0 0",
+        "head: /mnt/zero: Permission denied",
+        "/tmp/run: line 13: /mnt/users: Permission denied",
+        "status 126",
+        "status 1",
+    ]  # fmt: skip
+    ext2.check(disk)
+
+
 def test_mounting(kernel: Path, tmp_path: Path) -> None:
     script = """
     mkdir -p /other /tmp/empty

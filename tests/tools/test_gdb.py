@@ -105,15 +105,22 @@ def failing(*words: str | Path) -> str:
     return line
 
 
+# Inherited by all that is started here, and not by what other tests start meanwhile.
+MARK = f"IKOS_TESTS={os.getpid()}"
+os.environ.update([MARK.split("=")])
+
+
 def machines(kernel: Path) -> list[str]:
-    """The emulators that run a kernel."""
+    """The emulators that run a kernel and were started here."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
+            environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"qemu" in words[0] and str(kernel).encode() in words:
+        ours = MARK.encode() in environment and str(kernel).encode() in words
+        if ours and b"qemu" in words[0]:
             found.append(process.name)
     return found
 

@@ -112,6 +112,14 @@ def debug(kernel: Path, initrd: Path, program: str, *commands: str) -> Session:
     )
 
 
+# The line of the program where it reads memory.
+READS = next(
+    number
+    for number, line in enumerate((ROOT / "user/faults.c").read_text().splitlines(), 1)
+    if "(void)memory[" in line
+)
+
+
 @pytest.fixture(scope="module")
 def faults(kernel: Path, initrd: Path) -> Session:
     """The program faults, from its beginning to its first copy on write, and then damaged."""
@@ -147,11 +155,13 @@ def faults(kernel: Path, initrd: Path) -> Session:
         "ikos-fault",
         "backtrace",
         "delete",
-        "tbreak fault_zero",
+        f"tbreak user/faults.c:{READS}",
+        "continue    ",
+        "tbreak space_fault ",
         "continue   ",
         "ikos-fault  ",
         "tbreak fault_copy",
-        "continue    ",
+        "continue     ",
         "ikos-fault   ",
         "ikos-regions (struct address_space *)$space",
         # Damage of every kind.

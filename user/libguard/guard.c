@@ -303,8 +303,7 @@ guard_objects(void)
 	return __atomic_load_n(&nr_objects, __ATOMIC_RELAXED);
 }
 
-/* ---- The C library's functions -----------------------------------------------------------------
- */
+/* ---- The C library's functions --------------------------------------------------------------- */
 
 #define SITE __builtin_return_address(0)
 

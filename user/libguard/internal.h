@@ -50,8 +50,7 @@ bool pages_show(char *from, char *to);
 /* The records that there are, from 1 on; NULL behind the last. */
 struct record *record_at(uint32_t number);
 
-/* ---- report.c ----------------------------------------------------------------------------------
- */
+/* ---- report.c -------------------------------------------------------------------------------- */
 
 /* Tell of it; returns only if guard_on_report() wants that. Not locked. */
 void report(const struct guard_report *report);

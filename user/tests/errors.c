@@ -185,8 +185,7 @@ CASE(what_begins_well_and_ends_badly)
 	is(readv(zero, pieces, 2), 8);
 }
 
-/* ---- Descriptors and paths ---------------------------------------------------------------------
- */
+/* ---- Descriptors and paths ------------------------------------------------------------------- */
 
 CASE(descriptors_that_are_not_open)
 {
@@ -309,8 +308,7 @@ CASE(processes)
 	fails(syscall(SYS_clone, 0x800 /* CLONE_SIGHAND */, NULL, NULL, NULL, 0), EINVAL);
 }
 
-/* ---- The caller is unharmed
- * ---------------------------------------------------------------------- */
+/* ---- The caller is unharmed ------------------------------------------------------------------ */
 
 CASE(registers_are_kept)
 {

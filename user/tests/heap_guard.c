@@ -540,8 +540,7 @@ CASE(nothing_is_reported_that_is_right)
 	printf("# %lu operations, %u reports\n", operations, nr_told);
 }
 
-/* ---- With the kernel's help --------------------------------------------------------------------
- */
+/* ---- With the kernel's help ------------------------------------------------------------------ */
 
 CASE(unmapped_addresses_are_not_used_again)
 {

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <sys/auxv.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -115,8 +116,7 @@ CASE(inherited_and_for_files)
 	is(status, 0);
 }
 
-/* ---- What may be done to others ----------------------------------------------------------------
- */
+/* ---- What may be done to others -------------------------------------------------------------- */
 
 static pid_t
 sleeper(uid_t uid)
@@ -216,8 +216,7 @@ CASE(only_the_superuser)
 	fails(sethostname("other", 5), EPERM);
 }
 
-/* ---- Files -------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* What follows is done by a child, as somebody; then it is for the superuser to tidy up. */
 static bool
@@ -380,17 +379,14 @@ tell(void)
 		_exit(getuid() == SOMEBODY && geteuid() == ANOTHER && getauxval(AT_SECURE) ? 0 : 1);
 }
 
-CASE(set_user_id)
+/* A copy of this program, with the bit, another's. */
+static void
+make_program(void)
 {
-	static const char *const names[] = { "program", NULL };
 	static char buffer[65536];
-	const char *place;
 	int from, to;
 	ssize_t size;
 
-	if (!is_super())
-		return;
-	place = make_place(0755);
 	from = open("/proc/self/exe", O_RDONLY);
 	to = open("program", O_CREAT | O_WRONLY, 0700);
 	need(from >= 0 && to >= 0);
@@ -399,11 +395,45 @@ CASE(set_user_id)
 	is(close(to), 0);
 	is(chown("program", ANOTHER, 0), 0);
 	is(chmod("program", 04755), 0);
+}
+
+CASE(set_user_id)
+{
+	static const char *const names[] = { "program", NULL };
+	const char *place;
+
+	if (!is_super())
+		return;
+	place = make_place(0755);
+	make_program();
 	if (as_somebody()) {
 		need(setenv("TELL_USERS", "1", 1) == 0);
 		execl("program", "program", NULL);
 		exit(2);
 	}
+	remove_place(place, names);
+}
+
+/* Who has renounced more privileges does not get the other's. */
+CASE(set_user_id_renounced)
+{
+	static const char *const names[] = { "program", NULL };
+	const char *place;
+	pid_t pid;
+
+	if (!is_super())
+		return;
+	place = make_place(0755);
+	make_program();
+	pid = fork();
+	if (pid == 0) {
+		need(setresuid(SOMEBODY, SOMEBODY, SOMEBODY) == 0);
+		need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+		need(setenv("TELL_USERS", "1", 1) == 0);
+		execl("program", "program", NULL);
+		_exit(2);
+	}
+	is(ended(pid), 1); /* it is not another, as it would be above */
 	remove_place(place, names);
 }
 

@@ -23,8 +23,7 @@
 
 #include "ext2.h"
 
-/* ---- Groups ------------------------------------------------------------------------------------
- */
+/* ---- Groups ---------------------------------------------------------------------------------- */
 
 uint32_t
 ext2_group_start(const struct ext2_fs *fs, uint32_t group)
@@ -78,8 +77,7 @@ ext2_is_data(struct ext2_fs *fs, uint32_t block)
 	       (block < group->inode_table || block - group->inode_table >= fs->table_blocks);
 }
 
-/* ---- Bits --------------------------------------------------------------------------------------
- */
+/* ---- Bits ------------------------------------------------------------------------------------ */
 
 static bool
 get_bit(const uint8_t *bits, uint32_t bit)
@@ -114,8 +112,7 @@ find_clear(const uint8_t *bits, uint32_t start, uint32_t end)
 	return end;
 }
 
-/* ---- Blocks ------------------------------------------------------------------------------------
- */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
 /* Take a free block of a group, from a bit on. Returns 0, -ENOSPC or an error. */
 static int
@@ -239,8 +236,7 @@ ext2_settle_freed(struct ext2_fs *fs)
 	return error;
 }
 
-/* ---- Inodes ------------------------------------------------------------------------------------
- */
+/* ---- Inodes ---------------------------------------------------------------------------------- */
 
 static int
 take_inode(struct ext2_fs *fs, uint32_t group, bool directory, uint32_t *number)

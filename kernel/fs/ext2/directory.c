@@ -60,8 +60,7 @@ entry_start(const struct ext2_place *place)
 	return (uint32_t)((uint8_t *)place->entry - place->buffer->bytes);
 }
 
-/* ---- Finding -----------------------------------------------------------------------------------
- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 static int
 find_in_block(struct ext2_node *directory, const char *name, size_t size, struct ext2_place *place)
@@ -99,8 +98,7 @@ ext2_find(struct ext2_node *directory, const char *name, size_t size, struct ext
 	return -ENOENT;
 }
 
-/* ---- Changing
- * ------------------------------------------------------------------------------------ */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
 static uint8_t
 type_of(const struct ext2_fs *fs, uint32_t mode)
@@ -269,8 +267,7 @@ ext2_check_empty(struct ext2_node *directory)
 	return 0;
 }
 
-/* ---- Listing
- * -------------------------------------------------------------------------------------- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 static uint32_t
 mode_of(const struct ext2_fs *fs, const struct ext2_entry *entry)

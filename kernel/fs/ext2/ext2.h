@@ -169,8 +169,7 @@ void ext2_free_inode(struct ext2_fs *fs, uint32_t number, bool directory);
 int ext2_settle_freed(struct ext2_fs *fs) __must_check;
 uint32_t ext2_group_start(const struct ext2_fs *fs, uint32_t group); /* its first block */
 
-/* ---- Where blocks are: map.c -------------------------------------------------------------------
- */
+/* ---- Where blocks are: map.c ----------------------------------------------------------------- */
 
 /* The block of a file at that place, 0: none. allocate: then get one, *fresh: it is new. */
 int ext2_map(struct ext2_node *node, uint64_t place, bool allocate, uint32_t *block, bool *fresh)
@@ -180,8 +179,7 @@ void ext2_cut(struct ext2_node *node, uint64_t place);
 /* Blocks that a file can have. */
 uint64_t ext2_max_blocks(const struct ext2_fs *fs);
 
-/* ---- Inodes: inode.c
- * ----------------------------------------------------------------------------- */
+/* ---- Inodes: inode.c ------------------------------------------------------------------------- */
 
 int ext2_get_inode(struct ext2_fs *fs, uint32_t number, struct inode **inode) __must_check;
 int ext2_make_inode(struct inode *directory, const struct new_inode *new, struct inode **made)
@@ -199,8 +197,7 @@ int ext2_store_end(struct ext2_node *node, struct ext2_buffer **buffer) __must_c
 int ext2_inode_buffer(struct ext2_node *node, struct ext2_buffer **buffer) __must_check;
 void ext2_free_node(struct ext2_node *node);
 
-/* ---- Directories: directory.c
- * ---------------------------------------------------------------------- */
+/* ---- Directories: directory.c ---------------------------------------------------------------- */
 
 /* Where an entry is. */
 struct ext2_place {
@@ -219,8 +216,7 @@ int ext2_check_empty(struct ext2_node *directory) __must_check;
 int ext2_make_directory(struct ext2_node *directory, uint32_t parent) __must_check;
 void ext2_list(struct inode *directory, uint64_t place, list_fn *emit, void *arg); /* not locked */
 
-/* ---- The rest
- * -------------------------------------------------------------------------------------- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 extern const struct name_ops ext2_name_ops;	       /* names.c */
 extern const struct page_store ext2_store;	       /* file.c */

@@ -47,8 +47,7 @@ bytes_of(const struct stretch *stretch, unsigned i)
 	       i % fs->blocks_per_page * fs->block_size;
 }
 
-/* ---- Moving
- * -------------------------------------------------------------------------------------- */
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
 /* How many blocks from i on lie side by side on the disk. */
 static unsigned
@@ -183,8 +182,7 @@ store_write(struct page_cache *cache, uint64_t index, struct page **pages, unsig
 	return error ? error : now;
 }
 
-/* ---- Room
- * ------------------------------------------------------------------------------------------ */
+/* ---- Room ------------------------------------------------------------------------------------ */
 
 static int
 reserve_once(struct ext2_node *node, uint64_t from, uint64_t to)

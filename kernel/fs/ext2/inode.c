@@ -23,8 +23,7 @@
 
 static KMEM_CACHE(node_cache, "ext2_node", sizeof(struct ext2_node), 0, 0, NULL);
 
-/* ---- Kinds
- * --------------------------------------------------------------------------------------- */
+/* ---- Kinds ----------------------------------------------------------------------------------- */
 
 static const struct inode_ops directory_ops_on_disk = {
 	.file_ops = &directory_ops,
@@ -93,8 +92,7 @@ is_device(uint32_t mode)
 	return S_ISCHR(mode) || S_ISBLK(mode);
 }
 
-/* ---- Times
- * --------------------------------------------------------------------------------------- */
+/* ---- Times ----------------------------------------------------------------------------------- */
 
 /* Seconds since 1970 as a signed number; extra: two more bits of them, and nanoseconds. */
 static int64_t
@@ -125,8 +123,7 @@ has_extra_times(const struct ext2_fs *fs, const struct ext2_inode *raw)
 	       raw->extra_size <= fs->inode_size - EXT2_INODE_REV0;
 }
 
-/* ---- In the table
- * -------------------------------------------------------------------------------- */
+/* ---- In the table ---------------------------------------------------------------------------- */
 
 static int
 find_raw(struct ext2_fs *fs, uint32_t number, struct ext2_buffer **buffer, struct ext2_inode **raw)
@@ -249,8 +246,7 @@ ext2_store_end(struct ext2_node *node, struct ext2_buffer **buffer)
 	return 0;
 }
 
-/* ---- In memory
- * ------------------------------------------------------------------------------------- */
+/* ---- In memory ------------------------------------------------------------------------------- */
 
 /* The mode's kind is known. *made: an inode with one reference, in the tree. */
 static int
@@ -433,8 +429,7 @@ ext2_get_inode(struct ext2_fs *fs, uint32_t number, struct inode **inode)
 	return error;
 }
 
-/* ---- Beginning and end
- * ------------------------------------------------------------------------------- */
+/* ---- Beginning and end ----------------------------------------------------------------------- */
 
 /* A link's text: in the inode if it is short. */
 static int

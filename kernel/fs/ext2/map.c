@@ -168,8 +168,7 @@ ext2_map(struct ext2_node *node, uint64_t place, bool allocate, uint32_t *block,
 	return 0;
 }
 
-/* ---- Cutting
- * ------------------------------------------------------------------------------------- */
+/* ---- Cutting --------------------------------------------------------------------------------- */
 
 /*
  * Free what lies at or behind a place, counted from the first that the slot leads to. level: of

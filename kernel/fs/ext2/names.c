@@ -12,8 +12,7 @@
 
 #include "ext2.h"
 
-/* ---- Finding -----------------------------------------------------------------------------------
- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 /*
  * A directory has one name only. On a damaged disk it may have several, or contain itself; but its
@@ -59,8 +58,7 @@ find(struct inode *directory, const char *name, size_t size, struct inode **foun
 	return error;
 }
 
-/* ---- Adding ------------------------------------------------------------------------------------
- */
+/* ---- Adding ---------------------------------------------------------------------------------- */
 
 static int
 make(struct inode *directory, const struct new_inode *new, struct inode **made)
@@ -101,8 +99,7 @@ add(struct inode *directory, const char *name, size_t size, struct inode *inode)
 	return error;
 }
 
-/* ---- Removing ----------------------------------------------------------------------------------
- */
+/* ---- Removing -------------------------------------------------------------------------------- */
 
 static bool
 is_last_name(const struct inode *inode)
@@ -153,8 +150,7 @@ remove(struct inode *directory, const char *name, size_t size, struct inode *ino
 	return error;
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------
- */
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
 struct move {
 	struct ext2_fs *fs;

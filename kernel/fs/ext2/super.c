@@ -26,8 +26,7 @@
 
 #define GROUPS_MAX 65536
 
-/* ---- Damage ------------------------------------------------------------------------------------
- */
+/* ---- Damage ---------------------------------------------------------------------------------- */
 
 int
 ext2_damaged(struct ext2_fs *fs, const char *what, uint32_t number)
@@ -40,8 +39,7 @@ ext2_damaged(struct ext2_fs *fs, const char *what, uint32_t number)
 	return -EIO;
 }
 
-/* ---- Features ----------------------------------------------------------------------------------
- */
+/* ---- Features -------------------------------------------------------------------------------- */
 
 static const char *const incompatible[32] = {
 	"compression",
@@ -108,8 +106,7 @@ check_features(struct ext2_fs *fs)
 	return 0;
 }
 
-/* ---- Geometry ----------------------------------------------------------------------------------
- */
+/* ---- Geometry -------------------------------------------------------------------------------- */
 
 static int
 refuse(const struct ext2_fs *fs, const char *why)
@@ -254,8 +251,7 @@ set_max_size(struct ext2_fs *fs)
 		fs->max_size = INT32_MAX;
 }
 
-/* ---- Mounting ----------------------------------------------------------------------------------
- */
+/* ---- Mounting -------------------------------------------------------------------------------- */
 
 static struct ext2_fs *
 create(struct mount *mount)
@@ -389,8 +385,7 @@ ext2_free_mount(struct mount *mount)
 	destroy(mount->private);
 }
 
-/* ---- The rest ----------------------------------------------------------------------------------
- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 static int
 sync_mount(struct mount *mount)

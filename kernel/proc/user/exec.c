@@ -362,7 +362,13 @@ take_over(struct exec *exec)
 		file_put(old_file);
 	space_set_heap(process->space, exec->heap);
 	file_set_ids(process->private->executable, &set_uid, &set_gid);
+	if (process->private->no_new_privileges)
+		set_uid = set_gid = UINT32_MAX;
+	if (set_uid != UINT32_MAX || set_gid != UINT32_MAX)
+		process->private->death_signal = 0;
 	credentials_exec(set_uid, set_gid);
+	process->private->barriers = 0;
+	process->private->undumpable = false;
 	signals_exec();
 	timers_drop(process, false);
 	fd_table_exec(process->files);

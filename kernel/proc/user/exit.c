@@ -233,22 +233,38 @@ put_resources(struct process *process)
 	space_put(space);
 }
 
-/* Children get the first process as parent. */
-static void
-give_away_children_locked(struct process *process)
+/* Who gets its children: the nearest ancestor that wants to, or the first process. */
+static struct process *
+next_parent_locked(const struct process *process)
 {
+	struct process *parent = process->parent;
+
+	assert_held(&process_lock);
+	while (parent && !parent->private->reaps)
+		parent = parent->parent;
+	return parent ? parent : first_process;
+}
+
+/* Its children get another parent, and a signal if they have asked for one. */
+static void
+give_away_children_locked(struct process *process, struct list_head *dropped)
+{
+	struct process *parent = next_parent_locked(process);
 	struct process_private *child, *next;
 
 	assert_held(&process_lock);
-	if (!first_process || process == first_process)
+	if (!parent || process == first_process)
 		return;
 	list_for_each_entry_safe (child, next, &process->private->children, sibling) {
 		list_del(&child->sibling);
-		list_add_tail(&child->sibling, &first_process->private->children);
-		child->process.parent = first_process;
-		__atomic_store_n(&child->parent_pid, first_process->pid, __ATOMIC_RELAXED);
+		list_add_tail(&child->sibling, &parent->private->children);
+		child->process.parent = parent;
+		__atomic_store_n(&child->parent_pid, parent->pid, __ATOMIC_RELAXED);
+		if (child->death_signal && child->process.state != PROCESS_ZOMBIE)
+			signal_send_locked(&child->process, NULL, child->death_signal, NULL,
+					   dropped);
 	}
-	wake_all(&first_process->private->child_changed);
+	wake_all(&parent->private->child_changed);
 }
 
 static void
@@ -317,9 +333,9 @@ become_zombie(struct user_thread *me, int status)
 	timers_drop(process, true);
 	flags = spin_lock_irqsave(&process_lock);
 	if (!private->ending)
-	private->end = (struct wait_status){ CLD_EXITED, status & 0xff };
+		process->private->end = (struct wait_status){ CLD_EXITED, status & 0xff };
 	private->ending = true;
-	give_away_children_locked(process);
+	give_away_children_locked(process, &dropped);
 	times_add(&private->times, thread_times(me->thread));
 	private->cpu = me->thread->cpu;
 	private->last = me;

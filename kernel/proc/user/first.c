@@ -292,8 +292,7 @@ first_init(void)
 }
 START_STEP(first, first_init, START_PROCESSES);
 
-/* ---- Switching off ----------------------------------------------------------------------------
- */
+/* ---- Switching off --------------------------------------------------------------------------- */
 
 #define REBOOT_MAGIC1	 0xfee1deadu
 #define REBOOT_RESTART	 0x01234567u

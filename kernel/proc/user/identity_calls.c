@@ -244,89 +244,14 @@ SYSCALL(171, setdomainname, 2, sys_setdomainname);
 static int64_t
 sys_personality(const uint64_t *arg)
 {
-	struct process_private *private = process_current()->private;
+	struct process *process = process_current();
 	uint32_t persona = (uint32_t)arg[0];
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
-	uint32_t old = private->persona;
+	uint32_t old = process->private->persona;
 
 	if (persona != UINT32_MAX)
-	private->persona = persona;
+		process->private->persona = persona;
 	spin_unlock_irqrestore(&process_lock, flags);
 	return old;
 }
 SYSCALL(135, personality, 1, sys_personality);
-
-#define PR_SET_NAME	   15
-#define PR_GET_NAME	   16
-#define PR_SET_THP_DISABLE 41
-#define PR_GET_THP_DISABLE 42
-#define PR_SET_MDWE	   65
-#define PR_GET_MDWE	   66
-
-/* Our own: whether gaps are kept beside the heap's mappings. */
-#define PR_HEAP_GUARD 0x494b0001
-
-#define PR_MDWE_REFUSE_EXEC_GAIN 1u
-
-/* Memory that is not executable stays so: there is no way back. */
-static int64_t
-set_mdwe(const uint64_t *arg)
-{
-	struct address_space *space = process_current()->space;
-
-	if (arg[1] & ~(uint64_t)PR_MDWE_REFUSE_EXEC_GAIN || arg[2] || arg[3] || arg[4])
-		return -EINVAL;
-	if (!arg[1])
-		return space_refuses_exec_gain(space) ? -EPERM : 0;
-	space_refuse_exec_gain(space);
-	return 0;
-}
-
-static int64_t
-get_mdwe(const uint64_t *arg)
-{
-	if (arg[1] || arg[2] || arg[3] || arg[4])
-		return -EINVAL;
-	return space_refuses_exec_gain(process_current()->space) ? PR_MDWE_REFUSE_EXEC_GAIN : 0;
-}
-
-static int64_t
-sys_prctl(const uint64_t *arg)
-{
-	struct process *process = process_current();
-	char name[sizeof(process->name)] = "";
-	int64_t length;
-
-	switch ((int)arg[0]) {
-	case PR_SET_NAME:
-		length = copy_string_from_user(name, arg[1], sizeof(name));
-		if (length == -EFAULT)
-			return -EFAULT;
-		name[sizeof(name) - 1] = '\0';
-		memcpy(process->name, name, sizeof(name));
-		return 0;
-	case PR_GET_NAME:
-		return copy_to_user(arg[1], process->name, sizeof(process->name));
-	case PR_SET_THP_DISABLE:
-		if (arg[2] || arg[3] || arg[4])
-			return -EINVAL;
-		space_forbid_huge(process->space, arg[1] != 0);
-		return 0;
-	case PR_GET_THP_DISABLE:
-		if (arg[1] || arg[2] || arg[3] || arg[4])
-			return -EINVAL;
-		return space_forbids_huge(process->space);
-	case PR_SET_MDWE:
-		return set_mdwe(arg);
-	case PR_HEAP_GUARD:
-		if (arg[1] > 1)
-			return -EINVAL;
-		space_guard_heap(process->space, arg[1]);
-		return 0;
-	case PR_GET_MDWE:
-		return get_mdwe(arg);
-	default:
-		return -EINVAL;
-	}
-}
-SYSCALL(157, prctl, 5, sys_prctl);

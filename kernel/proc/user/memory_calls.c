@@ -5,6 +5,8 @@
  */
 #include <abi/mman.h>
 #include <arch.h>
+#include <percpu.h>
+#include <smp.h>
 
 #include "user.h"
 
@@ -39,6 +41,11 @@ check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *m
 	*most = PROT_READ | PROT_WRITE | PROT_EXEC;
 	if (!opened)
 		return -EBADF; /* it only stands for a place: O_PATH */
+	if (file_forbids_exec(file)) {
+		*most &= ~(unsigned)PROT_EXEC;
+		if (prot & PROT_EXEC)
+			return -EPERM;
+	}
 	if (!(opened & PROT_READ))
 		return -EACCES;
 	if (shared && !(opened & PROT_WRITE))
@@ -196,6 +203,14 @@ sys_mremap(const uint64_t *arg)
 }
 SYSCALL(25, mremap, 5, sys_mremap);
 
+/* Rights are to be given as 0: they stay as they are. */
+static int64_t
+sys_remap_file_pages(const uint64_t *arg)
+{
+	return arg[2] ? -EINVAL : space_remap_pages(my_space(), arg[0], arg[1], arg[3]);
+}
+SYSCALL(216, remap_file_pages, 5, sys_remap_file_pages);
+
 static int64_t
 sys_msync(const uint64_t *arg)
 {
@@ -290,3 +305,62 @@ sys_munlockall(const uint64_t *arg)
 	return space_lock_all(my_space(), 0);
 }
 SYSCALL(152, munlockall, 0, sys_munlockall);
+
+/* ---- Barriers ---------------------------------------------------------------------------- */
+
+#define MEMBARRIER_QUERY		      0
+#define MEMBARRIER_GLOBAL		      (1 << 0)
+#define MEMBARRIER_GLOBAL_EXPEDITED	      (1 << 1)
+#define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED  (1 << 2)
+#define MEMBARRIER_PRIVATE_EXPEDITED	      (1 << 3)
+#define MEMBARRIER_REGISTER_PRIVATE_EXPEDITED (1 << 4)
+#define MEMBARRIER_PRIVATE_SYNC_CORE	      (1 << 5)
+#define MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE (1 << 6)
+
+static void
+fence(void *arg)
+{
+	(void)arg;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Every CPU orders its accesses; the return from the interrupt also makes it fetch code anew. */
+static int64_t
+fence_all(void)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		smp_call(cpu, fence, NULL);
+	return 0;
+}
+
+/* Who wants to use the kinds that are called expedited says so first. All kinds are as quick here.
+ */
+static int64_t
+sys_membarrier(const uint64_t *arg)
+{
+	uint32_t *registered = &process_current()->private->barriers;
+	uint32_t command = (uint32_t)arg[0];
+
+	if (arg[1])
+		return -EINVAL;
+	switch (command) {
+	case MEMBARRIER_QUERY:
+		return 2 * MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE - 1;
+	case MEMBARRIER_GLOBAL:
+	case MEMBARRIER_GLOBAL_EXPEDITED:
+		return fence_all();
+	case MEMBARRIER_PRIVATE_EXPEDITED:
+	case MEMBARRIER_PRIVATE_SYNC_CORE:
+		if (!(__atomic_load_n(registered, __ATOMIC_RELAXED) & command << 1))
+			return -EPERM;
+		return fence_all();
+	case MEMBARRIER_REGISTER_GLOBAL_EXPEDITED:
+	case MEMBARRIER_REGISTER_PRIVATE_EXPEDITED:
+	case MEMBARRIER_REGISTER_PRIVATE_SYNC_CORE:
+		__atomic_or_fetch(registered, command, __ATOMIC_RELAXED);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+SYSCALL(324, membarrier, 3, sys_membarrier);

@@ -96,10 +96,14 @@ choose(int current, struct process_info *info)
 static void
 end(int pid, const char *name)
 {
-	static int told; /* atomic: the last one */
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct process *process = process_find_locked(pid);
+	bool tell = process && !process->private->out_of_memory;
 
-	if (signal_process(pid, SIGKILL) == 0 &&
-	    __atomic_exchange_n(&told, pid, __ATOMIC_RELAXED) != pid)
+	if (process)
+		process->private->out_of_memory = true;
+	spin_unlock_irqrestore(&process_lock, flags);
+	if (signal_process(pid, SIGKILL) == 0 && tell)
 		kprintf("out of memory: %s[%d] is killed\n", name, pid);
 }
 

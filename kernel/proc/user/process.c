@@ -31,10 +31,9 @@
 
 #include "user.h"
 
-#define ID_MAX 32767
-
 spinlock_t process_lock = SPINLOCK_INIT("process", RANK_PROCESS);
 struct process *first_process;
+uint64_t pid_max = 32768;
 
 static KMEM_CACHE(process_cache, "process", sizeof(struct process_private), 64, 0, NULL);
 static KMEM_CACHE(user_thread_cache, "user thread", sizeof(struct user_thread), 64, 0, NULL);
@@ -109,11 +108,13 @@ id_in_use_locked(int id)
 static int
 new_id_locked(void)
 {
+	int max = (int)__atomic_load_n(&pid_max, __ATOMIC_RELAXED) - 1;
+
 	assert_held(&process_lock);
 	do {
-		if (last_id == ID_MAX)
+		if (last_id >= max)
 			ids_wrapped = true;
-		last_id = last_id == ID_MAX ? 2 : last_id + 1;
+		last_id = last_id >= max ? 2 : last_id + 1;
 	} while (ids_wrapped && id_in_use_locked(last_id));
 	return last_id;
 }
@@ -143,6 +144,10 @@ inherit(struct process_private *child, struct process *parent)
 	child->nice = from->nice;
 	child->credentials = from->credentials;
 	child->persona = from->persona;
+	child->no_new_privileges = from->no_new_privileges;
+	child->undumpable = from->undumpable;
+	child->timer_slack_ns = from->timer_slack_ns;
+	child->barriers = from->barriers;
 	child->arg_start = from->arg_start;
 	child->arg_end = from->arg_end;
 	child->env_start = from->env_start;
@@ -168,6 +173,7 @@ process_new(struct process *parent)
 	wait_queue_init(&new->continued);
 	signals_init(&new->pending);
 	new->exit_signal = SIGCHLD;
+	new->timer_slack_ns = DEFAULT_TIMER_SLACK_NS;
 	new->started_ns = time_ns();
 	set_default_limits(new->limit);
 	new->process.parent = parent;

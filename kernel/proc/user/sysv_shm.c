@@ -79,8 +79,7 @@ now_seconds(void)
 	return (int64_t)(wall_clock_ns() / NSEC_PER_SEC);
 }
 
-/* ---- References -------------------------------------------------------------------------------
- */
+/* ---- References ------------------------------------------------------------------------------ */
 
 static struct segment *
 segment_of(struct memory_object *object)
@@ -175,8 +174,7 @@ is_owner(const struct segment *segment)
 	       who.uid == segment->what.perm.creator_uid;
 }
 
-/* ---- shmget() ---------------------------------------------------------------------------------
- */
+/* ---- shmget() -------------------------------------------------------------------------------- */
 
 static struct segment *
 segment_create(int key, uint64_t size, unsigned mode)
@@ -281,8 +279,7 @@ sys_shmget(const uint64_t *arg)
 }
 SYSCALL(29, shmget, 3, sys_shmget);
 
-/* ---- shmat(), shmdt() -------------------------------------------------------------------------
- */
+/* ---- shmat(), shmdt() ------------------------------------------------------------------------ */
 
 static int
 attach(struct segment *segment, uintptr_t *at, unsigned options)
@@ -364,8 +361,7 @@ sys_shmdt(const uint64_t *arg)
 }
 SYSCALL(67, shmdt, 1, sys_shmdt);
 
-/* ---- shmctl() ---------------------------------------------------------------------------------
- */
+/* ---- shmctl() -------------------------------------------------------------------------------- */
 
 /* The caller's reference is not counted. */
 static void

@@ -261,12 +261,12 @@ timers_init(struct process *process)
 	list_init(&private->timers);
 	list_init(&private->cpu_timers);
 	for (unsigned i = 0; i < NR_ITIMERS; i++)
-	private->itimer[i] = (struct timer){
-		.process = process,
-		.id = -1,
-		.clock = interval_timers[i].clock,
-		.signal = interval_timers[i].signal,
-	};
+		process->private->itimer[i] = (struct timer){
+			.process = process,
+			.id = -1,
+			.clock = interval_timers[i].clock,
+			.signal = interval_timers[i].signal,
+		};
 }
 
 /* Set one of the running process; what was before, in *old. */

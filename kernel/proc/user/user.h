@@ -102,6 +102,8 @@ _Static_assert(sizeof(struct ids) == 4 * sizeof(uint32_t), "as struct process_in
 
 #define GROUPS_MAX 32
 
+#define DEFAULT_TIMER_SLACK_NS 50000
+
 struct credentials {
 	struct ids uid, gid;
 	unsigned nr_groups;
@@ -136,7 +138,7 @@ struct process_private {
 	struct abi_sigaction action[NR_SIGNALS]; /* (p) of signal n at n - 1 */
 
 	struct file *executable;			  /* (p) */
-	uintptr_t arg_start, arg_end, env_start, env_end; /* (x) */
+	uintptr_t arg_start, arg_end, env_start, env_end; /* (o) set by exec */
 	struct abi_rlimit limit[NR_RLIMITS];		  /* (p) */
 	struct process_times times;			  /* (p) of threads that have ended */
 	struct process_times children_times;		  /* (p) of those waited for */
@@ -147,6 +149,13 @@ struct process_private {
 	struct timer itimer[NR_ITIMERS]; /* of setitimer() */
 	int nice;			 /* (p) */
 	uint32_t persona;		 /* (p) ADDR_NO_RANDOMIZE and the like */
+	int death_signal;		 /* (p) what it gets when its parent ends, or 0 */
+	bool reaps;			 /* (p) it gets the children of descendants that end */
+	bool no_new_privileges;		 /* (a) by executing a program */
+	bool out_of_memory;		 /* (p) it has been told that it ends for that reason */
+	bool undumpable;		 /* (a) told to those that ask: there are no dumps */
+	uint64_t timer_slack_ns;	 /* (a) told to those that ask */
+	uint32_t barriers;		 /* (a) kinds of membarrier() that it has asked for */
 	unsigned cpu;			 /* (p) where its last thread ended */
 };
 

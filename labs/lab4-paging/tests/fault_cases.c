@@ -272,8 +272,7 @@ KTEST(spaces, stack)
 	lab4_end(lab);
 }
 
-/* ---- Shortage ----------------------------------------------------------------------------------
- */
+/* ---- Shortage -------------------------------------------------------------------------------- */
 
 /* Without frames a fault gives none; nothing has changed, and nothing is lost. */
 KTEST(spaces, fault_shortage)

@@ -42,8 +42,7 @@ static uint8_t template[BLOCKS * BLOCK];
 		}                                                                                  \
 	} while (0)
 
-/* ---- What the rest of the kernel would be -----------------------------------------------------
- */
+/* ---- What the rest of the kernel would be ---------------------------------------------------- */
 
 const struct file_ops directory_ops, fifo_ops, device_ops, path_ops;
 
@@ -144,8 +143,7 @@ transfer_in_part(struct transfer *from, void *to, size_t size)
 /* directory_inode_ops and the like, which only files in memory have. */
 const struct inode_ops directory_inode_ops, regular_inode_ops;
 
-/* ---- A disk
- * -------------------------------------------------------------------------------------- */
+/* ---- A disk ---------------------------------------------------------------------------------- */
 
 static void
 set_bits(uint8_t *bits, uint32_t from, uint32_t to)
@@ -215,8 +213,7 @@ format(uint8_t *disk)
 	entry->name[0] = entry->name[1] = '.';
 }
 
-/* ---- Operations
- * ------------------------------------------------------------------------------------ */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 struct input {
 	const uint8_t *at;
@@ -398,8 +395,7 @@ operate(struct input *input)
 	dentry_put(to);
 }
 
-/* ---- Running
- * ----------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static bool
 mount_disk(struct block_device *device)
