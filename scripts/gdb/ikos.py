@@ -40,6 +40,7 @@ def _settings() -> None:
     gdb.execute("set print pretty on")
     gdb.execute("set max-value-size unlimited")  # a struct node has the lists of all CPUs
     gdb.execute("set breakpoint pending off")  # nothing is loaded later
+    gdb.execute("set remotetimeout 60")  # seconds: the emulator may have to wait for the host
     try:
         gdb.execute("set debuginfod enabled off")  # nobody serves a student's own kernel
     except gdb.error:  # a GDB without debuginfod

@@ -564,7 +564,7 @@ def test_every_lab_is_graded_and_every_stage_is_tested(
     monkeypatch.setattr(test_all, "ROOT", tmp_path)
     names = [step.name for step in test_all.steps(Path("build"))]
     begin = names.index("build LAB=1")
-    assert names[begin : names.index("labs")] == [
+    assert names[begin : names.index("tools")] == [
         "build LAB=1", "suites gcc-debug-lab1 --smp=4", "grade buddy",
         "build LAB=2", "suites gcc-debug-lab2 --smp=4", "grade zones",
         "build LAB=3", "suites gcc-debug-lab3 --smp=4", "grade slab",
