@@ -120,7 +120,7 @@ $(HOST_O)/fuzz/fuzz_ext2: $(call host_objects,fuzz,$(HOST_FS))
 HOST_PROGRAMS := $(HOST_COMPILERS:%=$(HOST_O)/%/host-tests) $(HOST_O)/threads/host-threads \
 	$(HOST_O)/bench/host-bench $(HOST_O)/bench-bare/host-bench \
 	$(FUZZ_TARGETS:%=$(HOST_O)/fuzz/%)
-FUZZ_RUN := -runs=20000 -seed=1 -max_len=400 -verbosity=0 -print_funcs=0 \
+FUZZ_RUN := -runs=5000 -seed=1 -max_len=400 -verbosity=0 -print_funcs=0 \
 	-artifact_prefix=$(HOST_O)/fuzz/
 
 .PHONY: host-test fuzz
