@@ -144,3 +144,43 @@ KTEST(fs_proc, what_is_not_there)
 	expect_eq(t, walk_to("/proc/self", WALK_FOLLOW), -ENOENT); /* threads of the kernel */
 	expect_eq(t, walk_to("/proc/meminfo/x", 0), -ENOTDIR);
 }
+
+/* Write a line to a file. Returns as write() does. */
+static int64_t
+set(const char *path, const char *line)
+{
+	struct transfer from = kernel_transfer(line, strlen(line));
+	struct file *file;
+	int64_t result;
+	int error = open_at_path(path, O_WRONLY, &file);
+
+	if (error)
+		return error;
+	result = file_write(file, &from, NULL);
+	file_put(file);
+	return result;
+}
+
+KTEST(fs_proc, what_can_be_set)
+{
+	static const struct {
+		const char *path, *old, *new, *too_small, *too_large;
+	} settings[] = {
+		{ "/proc/sys/vm/max_map_count", "65530\n", "100\n", "-1\n", "2147483648\n" },
+		{ "/proc/sys/kernel/pid_max", "32768\n", "4194304\n", "4095\n", "4194305\n" },
+		{ "/proc/sys/kernel/randomize_va_space", "2\n", "1\n", "-1\n", "3\n" },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++) {
+		const char *path = settings[i].path;
+
+		expect_eq(t, set(path, settings[i].too_small), -EINVAL);
+		expect_eq(t, set(path, settings[i].too_large), -EINVAL);
+		expect_eq(t, set(path, "many\n"), -EINVAL);
+		expect_true(t, read_all(path, TEXT_SIZE) > 0 && !strcmp(text, settings[i].old));
+		expect_eq(t, set(path, settings[i].new), strlen(settings[i].new));
+		expect_true(t, read_all(path, TEXT_SIZE) > 0 && !strcmp(text, settings[i].new));
+		expect_eq(t, set(path, settings[i].old), strlen(settings[i].old));
+	}
+	expect_eq(t, set("/proc/sys/vm/overcommit_memory", "0\n"), -EINVAL);
+}
