@@ -225,7 +225,7 @@ map_locked(struct address_space *space, struct map_request *request, struct regi
 		return -EACCES;
 	if (error)
 		return error;
-	if (has_too_many_regions(space, 2))
+	if (has_too_many_regions(space, 1)) /* in the midst of another it may make two more */
 		return -ENOMEM;
 	end = request->start + request->length;
 	error = regions_reserve(spares, 1 + regions_cuts(space, request->start, end));

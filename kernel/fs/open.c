@@ -46,6 +46,8 @@ check_existing(struct walk *walk, unsigned flags)
 		return -EISDIR;
 	if (!(flags & O_PATH) && inode_permission(walk->found->inode, wanted))
 		return -EACCES;
+	if ((flags & (O_NOATIME | O_PATH)) == O_NOATIME && inode_owner_check(walk->found->inode))
+		return -EPERM;
 	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !(flags & O_PATH) &&
 	    mount_refuses(walk->found->inode, MOUNT_NO_DEVICES))
 		return -EACCES;

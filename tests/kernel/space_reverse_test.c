@@ -214,6 +214,19 @@ KTEST(space_reverse, too_many_regions, .budget_ms = 60000)
 		  space_map(space, &at, PAGE_SIZE * 9, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, 0),
 		  0);
 	expect_eq(t, space_protect(space, at + PAGE_SIZE, PAGE_SIZE, PROT_NONE), -ENOMEM);
+	/* One that fills the table, and then nothing can be cut. */
+	while (space->regions.tree.nr < regions_max) {
+		at = GiB(3) + space->regions.tree.nr * 2 * PAGE_SIZE;
+		assert_eq(t,
+			  space_map(space, &at, PAGE_SIZE, RW,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, 0),
+			  0);
+	}
+	at = GiB(2);
+	expect_eq(t, space_unmap(space, at + PAGE_SIZE, PAGE_SIZE), -ENOMEM);
+	at = GiB(3);
+	expect_eq(t, space_map(space, &at, PAGE_SIZE, RW, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, 0),
+		  -ENOMEM);
 	at = GiB(1) + PAGE_SIZE * 100;
 	expect_eq(t, space_unmap(space, at, PAGE_SIZE), 0);
 	space_put(space);

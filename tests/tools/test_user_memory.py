@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAME = 4096
-LIMIT_SECONDS = 100
+LIMIT_SECONDS = 200
 
 # The header of the last entry: thirteen numbers, of which only the size of its name is not 0.
 CPIO_END = b"070701" + b"0" * 88 + b"0000000B" + b"0" * 8 + b"TRAILER!!!\0"

@@ -23,7 +23,7 @@ INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 PROMPT = re.compile(r"\r\nikos:\S+# ")
 AFTER_A_SCREEN = re.compile(r"ikos:\S+# ")  # not at the beginning of a line
 CONSOLE = "ikos> "  # the kernel's own
-PATIENCE = 40  # seconds, for the slowest host
+PATIENCE = 150  # seconds, for the slowest host
 POWERED_OFF, REBOOTED = 33, 0
 
 UP, LEFT, RIGHT, RUBOUT, ESCAPE = "\x1b[A", "\x1b[D", "\x1b[C", "\x7f", "\x1b"

@@ -193,6 +193,7 @@ CASE(rights_of_the_descriptor)
 	is(unlink(name), 0);
 	is(ftruncate(fd, PAGE), 0);
 	fails(mmap(NULL, PAGE, RW, MAP_SHARED, reader, 0), EACCES);
+	fails(mmap(NULL, PAGE, RW, 0, reader, 0), EINVAL);
 	fails(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, writer, 0), EACCES);
 	fails(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, writer, 0), EACCES);
 	memory = mmap(NULL, PAGE, RW, MAP_PRIVATE, reader, 0);

@@ -568,3 +568,16 @@ CASE(bad_arguments)
 	fails(kill(pid, SIGUSR1), ESRCH);
 	is(kill(getpid(), 0), 0);
 }
+
+/* A signal with a value goes to one process; no number stands for several here. */
+CASE(values_for_nobody)
+{
+	siginfo_t info = { .si_code = SI_QUEUE };
+
+	fails(syscall(SYS_rt_sigqueueinfo, -1, SIGUSR1, &info), ESRCH);
+	fails(syscall(SYS_rt_sigqueueinfo, 0, SIGUSR1, &info), ESRCH);
+	fails(syscall(SYS_rt_sigqueueinfo, getpid(), 65, &info), EINVAL);
+	fails(syscall(SYS_rt_tgsigqueueinfo, -1, getpid(), SIGUSR1, &info), EINVAL);
+	info.si_code = SI_USER;
+	fails(syscall(SYS_rt_sigqueueinfo, getppid(), SIGUSR1, &info), EPERM);
+}

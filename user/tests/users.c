@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -435,6 +436,43 @@ CASE(set_user_id_renounced)
 	}
 	is(ended(pid), 1); /* it is not another, as it would be above */
 	remove_place(place, names);
+}
+
+/* Who has taken on another's number may not change what of the superuser runs, and when. */
+CASE(scheduling_of_others)
+{
+	struct sched_param param = { 0 };
+	cpu_set_t cpus;
+	pid_t pid;
+
+	if (!is_super())
+		return;
+	need(sched_getaffinity(0, sizeof(cpus), &cpus) == 0);
+	pid = fork();
+	if (pid == 0) {
+		need(seteuid(SOMEBODY) == 0); /* the real one is the superuser's still */
+		fails(syscall(SYS_sched_setparam, getppid(), &param), EPERM);
+		fails(syscall(SYS_sched_setscheduler, getppid(), 0, &param), EPERM);
+		fails(sched_setaffinity(getppid(), sizeof(cpus), &cpus), EPERM);
+		fails(setpriority(PRIO_PROCESS, getppid(), 5), EPERM);
+		is(kill(getppid(), 0), 0);
+		exit(0);
+	}
+	is(ended(pid), 0);
+}
+
+CASE(times_of_others)
+{
+	int fd;
+
+	if (!is_super())
+		return;
+	fd = open("/proc/self/exe", O_RDONLY | O_NOATIME);
+	yes(fd >= 0);
+	if (as_somebody()) {
+		fails(open("/", O_RDONLY | O_NOATIME), EPERM);
+		exit(0);
+	}
 }
 
 CASE(segments_of_others)

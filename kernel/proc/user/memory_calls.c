@@ -36,11 +36,14 @@ static int
 check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *most)
 {
 	unsigned opened = file_prot(file);
-	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+	unsigned type = flags & MAP_TYPE;
+	bool shared = type != MAP_PRIVATE;
 
 	*most = PROT_READ | PROT_WRITE | PROT_EXEC;
 	if (!opened)
 		return -EBADF; /* it only stands for a place: O_PATH */
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
 	if (file_forbids_exec(file)) {
 		*most &= ~(unsigned)PROT_EXEC;
 		if (prot & PROT_EXEC)

@@ -93,7 +93,9 @@ set_name(struct process *process, const uint64_t *arg)
 static int64_t
 set_timer_slack(struct process *process, const uint64_t *arg)
 {
-	process->private->timer_slack_ns = (int64_t)arg[1] > 0 ? arg[1] : DEFAULT_TIMER_SLACK_NS;
+	struct process_private *its = process->private;
+
+	its->timer_slack_ns = (int64_t)arg[1] > 0 ? arg[1] : its->default_slack_ns;
 	return 0;
 }
 

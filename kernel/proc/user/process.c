@@ -146,7 +146,7 @@ inherit(struct process_private *child, struct process *parent)
 	child->persona = from->persona;
 	child->no_new_privileges = from->no_new_privileges;
 	child->undumpable = from->undumpable;
-	child->timer_slack_ns = from->timer_slack_ns;
+	child->timer_slack_ns = child->default_slack_ns = from->timer_slack_ns;
 	child->barriers = from->barriers;
 	child->arg_start = from->arg_start;
 	child->arg_end = from->arg_end;
@@ -173,7 +173,7 @@ process_new(struct process *parent)
 	wait_queue_init(&new->continued);
 	signals_init(&new->pending);
 	new->exit_signal = SIGCHLD;
-	new->timer_slack_ns = DEFAULT_TIMER_SLACK_NS;
+	new->timer_slack_ns = new->default_slack_ns = DEFAULT_TIMER_SLACK_NS;
 	new->started_ns = time_ns();
 	set_default_limits(new->limit);
 	new->process.parent = parent;

@@ -29,26 +29,27 @@ process_limit(unsigned resource)
 
 /* Get and set in one step; either may be NULL. pid 0: the running process. */
 static int
-exchange_limit(int pid, unsigned resource, const struct abi_rlimit *new, struct abi_rlimit *old)
+exchange_limit(int pid, unsigned resource, const struct abi_rlimit *wanted, struct abi_rlimit *old)
 {
 	struct process *process;
 	irqflags_t flags;
 	int error = 0;
 
-	if (resource >= NR_RLIMITS || (new &&new->current > new->max))
+	if (resource >= NR_RLIMITS || (wanted && wanted->current > wanted->max))
 		return -EINVAL;
 	flags = spin_lock_irqsave(&process_lock);
 	process = pid ? process_find_locked(pid) : process_current();
 	if (!process)
 		error = -ESRCH;
 	else if (!may_control_locked(process) ||
-		 (new &&new->max > process->private->limit[resource].max && !is_privileged()) ||
-		 (new &&resource == RLIMIT_NOFILE &&new->max > FILES_LIMIT))
+		 (wanted && wanted->max > process->private->limit[resource].max &&
+		  !is_privileged()) ||
+		 (wanted && resource == RLIMIT_NOFILE && wanted->max > FILES_LIMIT))
 		error = -EPERM;
 	if (!error && old)
 		*old = process->private->limit[resource];
-	if (!error && new)
-		process->private->limit[resource] = *new;
+	if (!error && wanted)
+		process->private->limit[resource] = *wanted;
 	spin_unlock_irqrestore(&process_lock, flags);
 	return error;
 }
@@ -231,6 +232,7 @@ sys_sched_setaffinity(const uint64_t *arg)
 	struct user_thread *user;
 	uint64_t cpus = 0;
 	irqflags_t flags;
+	int error;
 
 	if (copy_from_user(&cpus, arg[2], MIN(arg[1], sizeof(cpus))))
 		return -EFAULT;
@@ -239,12 +241,13 @@ sys_sched_setaffinity(const uint64_t *arg)
 		return -EINVAL;
 	flags = spin_lock_irqsave(&process_lock);
 	user = user_thread_or_me_locked((int)arg[0]);
-	if (user && user != user_current())
+	error = !user ? -ESRCH : may_schedule_locked(user->process) ? 0 : -EPERM;
+	if (!error && user != user_current())
 		thread_set_cpus(user->thread, cpus);
 	spin_unlock_irqrestore(&process_lock, flags);
-	if (user == user_current())
+	if (!error && user == user_current())
 		thread_set_cpus(user->thread, cpus); /* which may have to leave this CPU */
-	return user ? 0 : -ESRCH;
+	return error;
 }
 SYSCALL(203, sched_setaffinity, 3, sys_sched_setaffinity);
 
@@ -275,7 +278,7 @@ for_each_nice(int which, int who, const int *set, int *lowest)
 	     process = process_next_locked(process->pid + 1)) {
 		if (!is_meant_locked(process, which, who))
 			continue;
-		if (set && !may_control_locked(process)) {
+		if (set && !may_schedule_locked(process)) {
 			error = -EPERM;
 			continue;
 		}

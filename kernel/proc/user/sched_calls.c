@@ -57,7 +57,7 @@ set_scheduler(uint64_t tid, int policy, uintptr_t param)
 	policy &= ~SCHED_RESET_ON_FORK;
 	error = user ? check(policy, priority) : -ESRCH;
 	if (!error &&
-	    (!may_control_locked(user->process) || (is_real_time(policy) && !is_privileged())))
+	    (!may_schedule_locked(user->process) || (is_real_time(policy) && !is_privileged())))
 		error = -EPERM;
 	if (!error) {
 		user->policy = policy;

@@ -504,7 +504,9 @@ sys_rt_sigqueueinfo(const uint64_t *arg)
 
 	if (error)
 		return error;
-	if ((int)arg[0] <= 0 || !is_signal(arg[1]))
+	if ((int)arg[0] <= 0) /* no group is meant here */
+		return -ESRCH;
+	if (!is_signal(arg[1]))
 		return -EINVAL;
 	return kill_processes((int)arg[0], &sending);
 }

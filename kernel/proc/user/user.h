@@ -155,6 +155,7 @@ struct process_private {
 	bool out_of_memory;		 /* (p) it has been told that it ends for that reason */
 	bool undumpable;		 /* (a) told to those that ask: there are no dumps */
 	uint64_t timer_slack_ns;	 /* (a) told to those that ask */
+	uint64_t default_slack_ns;	 /* (c) what its parent had when it was forked */
 	uint32_t barriers;		 /* (a) kinds of membarrier() that it has asked for */
 	unsigned cpu;			 /* (p) where its last thread ended */
 };
@@ -367,6 +368,9 @@ void credentials_exec(uint32_t set_uid, uint32_t set_gid);
 
 /* May the running process send signals to that process, and change what it may use? */
 bool may_control_locked(const struct process *process);
+
+/* May it change its niceness, policy and CPUs? */
+bool may_schedule_locked(const struct process *process);
 
 /* ---- futex.c, time.c --------------------------------------------------------------------- */
 

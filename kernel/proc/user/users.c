@@ -52,7 +52,7 @@ process_in_group(const struct file_user *who, uint32_t gid)
 	return false;
 }
 
-/* To send signals, or to change limits and niceness. */
+/* To send signals, or to change limits. */
 bool
 may_control_locked(const struct process *process)
 {
@@ -61,6 +61,17 @@ may_control_locked(const struct process *process)
 	assert_held(&process_lock);
 	return me->effective == 0 || me->real == other->real || me->real == other->saved ||
 	       me->effective == other->real || me->effective == other->saved;
+}
+
+/* To change where and when it runs. */
+bool
+may_schedule_locked(const struct process *process)
+{
+	const struct ids *other = &process->private->credentials.uid;
+	uint32_t me = mine()->uid.effective;
+
+	assert_held(&process_lock);
+	return me == 0 || me == other->real || me == other->effective;
 }
 
 /* ---- Asking ------------------------------------------------------------------------------ */
