@@ -78,6 +78,13 @@ extern uint64_t pid_max;
 #define SYSTEM_RELEASE "6.1.0-ikos"
 void system_node_name(char *name, size_t size);
 
+/*
+ * Go through the segments of System V shared memory: *place is 0 at first. Returns the number of
+ * the next one, described, with how many pages of it there are; or -1.
+ */
+struct abi_shmid_ds;
+int shm_next(unsigned *place, struct abi_shmid_ds *what, size_t *resident);
+
 /* ---- Whose files it may use ---------------------------------------------------------------- */
 
 /* The running process as a user of files; real: as who it really is. Threads of the kernel: root.

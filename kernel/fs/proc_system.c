@@ -7,6 +7,7 @@
  * it is counted when somebody looks, and taken to have been so since the last look. So nothing runs
  * for it where nobody looks, and a program that looks often gets what it would on Linux.
  */
+#include <abi/shm.h>
 #include <arch.h>
 #include <bootinfo.h>
 #include <cmdline.h>
@@ -269,6 +270,30 @@ store_pid_max(const char *text)
 }
 
 static int
+show_shmmax(struct text *text, int pid)
+{
+	(void)pid;
+	text_printf(text, "%lu\n", (unsigned long)SHM_SIZE_MAX);
+	return 0;
+}
+
+static int
+show_shmall(struct text *text, int pid)
+{
+	(void)pid;
+	text_printf(text, "%lu\n", (unsigned long)(SHM_SIZE_MAX / PAGE_SIZE));
+	return 0;
+}
+
+static int
+show_shmmni(struct text *text, int pid)
+{
+	(void)pid;
+	text_printf(text, "%u\n", SHM_SEGMENTS_MAX);
+	return 0;
+}
+
+static int
 show_uuid(struct text *text, int pid)
 {
 	uint8_t b[16];
@@ -309,8 +334,40 @@ const struct proc_file proc_kernel_files[] = {
 	{ "hostname", 0444, show_hostname },
 	{ "pid_max", 0644, show_pid_max },
 	{ "randomize_va_space", 0644, show_randomize_va_space },
+	{ "shmall", 0444, show_shmall },
+	{ "shmmax", 0444, show_shmmax },
+	{ "shmmni", 0444, show_shmmni },
 	{ NULL, 0, NULL },
 };
+
+/* ---- sysvipc ------------------------------------------------------------------------------- */
+
+static int
+show_shm(struct text *text, int pid)
+{
+	struct abi_shmid_ds what;
+	unsigned place = 0;
+	size_t resident;
+	int number;
+
+	(void)pid;
+	text_printf(text,
+		    "       key      shmid perms                  size  cpid  lpid nattch   uid"
+		    "   gid  cuid  cgid      atime      dtime      ctime"
+		    "                   rss                  swap\n");
+	while ((number = shm_next(&place, &what, &resident)) >= 0) {
+		text_printf(text, "%10d %10d  %4o %21lu %5d %5d  %5lu %5u %5u %5u %5u",
+			    what.perm.key, number, what.perm.mode, (unsigned long)what.size,
+			    what.creator, what.last, (unsigned long)what.nr_attached, what.perm.uid,
+			    what.perm.gid, what.perm.creator_uid, what.perm.creator_gid);
+		text_printf(text, " %10ld %10ld %10ld %21lu %21u\n", (long)what.attached_at,
+			    (long)what.detached_at, (long)what.changed_at,
+			    (unsigned long)(resident * PAGE_SIZE), 0u);
+	}
+	return 0;
+}
+
+const struct proc_file proc_sysvipc_files[] = { { "shm", 0444, show_shm }, { NULL, 0, NULL } };
 
 const struct proc_file proc_random_files[] = { { "uuid", 0444, show_uuid }, { NULL, 0, NULL } };
 

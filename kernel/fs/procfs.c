@@ -300,4 +300,5 @@ procfs_init(void)
 	add_files(kernel, proc_kernel_files);
 	add_files(add_directory(kernel, "random"), proc_random_files);
 	add_files(add_directory(sys, "vm"), proc_vm_files);
+	add_files(add_directory(proc, "sysvipc"), proc_sysvipc_files);
 }

@@ -42,7 +42,7 @@ struct proc_directory {
 };
 
 extern const struct proc_file proc_memory_files[], proc_system_files[], proc_kernel_files[],
-    proc_random_files[], proc_vm_files[], proc_disk_files[];
+    proc_random_files[], proc_vm_files[], proc_disk_files[], proc_sysvipc_files[];
 
 /* proc_fail.c, proc_pagemap.c: files of a process's directory that are no texts. */
 extern const struct inode_ops proc_fail_ops, proc_pagemap_ops;

@@ -190,3 +190,57 @@ CASE(by_name)
 	fails(shm_unlink(name), ENOENT);
 	is(memory[PAGE], 'x');
 }
+
+/* ---- What there is ------------------------------------------------------------------------- */
+
+CASE(all_segments)
+{
+	int id = shmget(IPC_PRIVATE, 3 * PAGE - 1, IPC_CREAT | 0600), found = -1, highest;
+	struct shm_info sums = { 0 };
+	struct shminfo limits = { 0 };
+	struct shmid_ds what;
+	unsigned long size_max = 0;
+	char line[400];
+	FILE *file;
+
+	need(id >= 0);
+	char *memory = shmat(id, NULL, 0);
+	need(memory != (void *)-1);
+	memory[0] = memory[PAGE] = 1;
+	highest = shmctl(0, SHM_INFO, (struct shmid_ds *)&sums);
+	yes(highest >= 0);
+	yes(sums.used_ids >= 1 && sums.shm_tot >= 3 && sums.shm_rss >= 2);
+	is(shmctl(0, IPC_INFO, (struct shmid_ds *)&limits), highest);
+	yes(limits.shmmax > 1 << 30 && limits.shmmin == 1 && limits.shmmni >= 4096);
+	file = fopen("/proc/sys/kernel/shmmax", "r");
+	need(file && fscanf(file, "%lu", &size_max) == 1);
+	is(size_max, limits.shmmax);
+	fclose(file);
+	for (int place = 0; place <= highest; place++)
+		if (shmctl(place, SHM_STAT, &what) == id)
+			found = place;
+	need(found >= 0);
+	is(shmctl(found, SHM_STAT, &what), id);
+	is(what.shm_segsz, 3 * PAGE - 1);
+	is(what.shm_nattch, 1);
+	fails(shmctl(highest + 1, SHM_STAT, &what), EINVAL);
+	fails(shmctl(found, SHM_STAT, (void *)8), EFAULT);
+	fails(shmctl(0, SHM_INFO, (void *)8), EFAULT);
+	file = fopen("/proc/sysvipc/shm", "r");
+	need(file);
+	found = 0;
+	while (fgets(line, sizeof(line), file)) {
+		int key, number;
+		unsigned mode;
+		unsigned long size, attached;
+
+		if (sscanf(line, "%d %d %o %lu %*d %*d %lu", &key, &number, &mode, &size,
+			   &attached) == 5 &&
+		    number == id)
+			found = key == IPC_PRIVATE && mode == 0600 && size == 3 * PAGE - 1 &&
+				attached == 1;
+	}
+	yes(found);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+	is(shmdt(memory), 0);
+}

@@ -12,15 +12,14 @@
  *
  * Source: the structures and errors are those of shmget(2), shmop(2) and shmctl(2).
  */
+#include <abi/shm.h>
 #include <page_cache.h>
 #include <slab.h>
 #include <string.h>
 
 #include "user.h"
 
-#define SEGMENTS_MAX 4096
-#define SIZE_LIMIT   (1ull << 46)
-#define NUMBER_STEP  32768 /* numbers are not used again soon */
+#define NUMBER_STEP 32768 /* numbers are not used again soon */
 
 #define IPC_PRIVATE 0
 #define IPC_CREAT   01000
@@ -28,8 +27,13 @@
 #define IPC_RMID    0
 #define IPC_SET	    1
 #define IPC_STAT    2
-#define SHM_LOCK    11
-#define SHM_UNLOCK  12
+#define IPC_INFO    3
+
+#define SHM_LOCK     11
+#define SHM_UNLOCK   12
+#define SHM_STAT     13
+#define SHM_INFO     14
+#define SHM_STAT_ANY 15
 
 #define SHM_RDONLY 010000
 #define SHM_RND	   020000
@@ -43,22 +47,6 @@
 #define MODE_REMOVED 01000 /* SHM_DEST */
 #define MODE_LOCKED  02000 /* SHM_LOCKED */
 
-struct abi_ipc_perm {
-	int32_t key;
-	uint32_t uid, gid, creator_uid, creator_gid, mode;
-	uint16_t sequence, pad;
-	uint64_t unused[2];
-};
-
-struct abi_shmid_ds {
-	struct abi_ipc_perm perm;
-	uint64_t size;
-	int64_t attached_at, detached_at, changed_at; /* seconds since 1970 */
-	int32_t creator, last;
-	uint64_t nr_attached, unused[2];
-};
-_Static_assert(sizeof(struct abi_shmid_ds) == 112, "Linux's layout");
-
 struct segment {
 	struct page_cache cache;
 	struct abi_shmid_ds what; /* (t) but perm.mode's removed bit, which is removed */
@@ -70,8 +58,8 @@ struct segment {
 static KMEM_CACHE(segment_cache, "shm_segment", sizeof(struct segment), 0, 0, NULL);
 
 static spinlock_t table_lock = SPINLOCK_INIT("shm", RANK_MODULE);
-static struct segment *table[SEGMENTS_MAX]; /* (t) table_lock */
-static uint16_t sequences[SEGMENTS_MAX];    /* (t) of the next in that place */
+static struct segment *table[SHM_SEGMENTS_MAX]; /* (t) table_lock */
+static uint16_t sequences[SHM_SEGMENTS_MAX];	/* (t) of the next in that place */
 
 static int64_t
 now_seconds(void)
@@ -137,7 +125,7 @@ find(int number)
 	unsigned place = (unsigned)number % NUMBER_STEP;
 	struct segment *segment = NULL;
 
-	if (number >= 0 && place < SEGMENTS_MAX)
+	if (number >= 0 && place < SHM_SEGMENTS_MAX)
 		segment = table[place];
 	if (segment && (segment->number != number || !try_get_locked(segment)))
 		segment = NULL;
@@ -203,7 +191,7 @@ static struct segment *
 find_key_locked(int key)
 {
 	assert_held(&table_lock);
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
+	for (unsigned i = 0; i < SHM_SEGMENTS_MAX; i++)
 		if (table[i] && table[i]->what.perm.key == key && !table[i]->removed)
 			return table[i];
 	return NULL;
@@ -214,7 +202,7 @@ static int
 enter_locked(struct segment *segment)
 {
 	assert_held(&table_lock);
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+	for (unsigned i = 0; i < SHM_SEGMENTS_MAX; i++) {
 		if (table[i])
 			continue;
 		table[i] = segment;
@@ -265,7 +253,7 @@ sys_shmget(const uint64_t *arg)
 		     : find_or_enter(key, arg[1], options, NULL, &used);
 	if (number != -ENOENT || !may_create)
 		return number;
-	if (arg[1] == 0 || arg[1] > SIZE_LIMIT)
+	if (arg[1] == 0 || arg[1] > SHM_SIZE_MAX)
 		return -EINVAL;
 	fresh = segment_create(key, arg[1], options);
 	if (!fresh)
@@ -445,12 +433,116 @@ control(struct segment *segment, int command, uintptr_t buffer)
 	}
 }
 
+/* ---- What there is -----------------------------------------------------------------------------
+ */
+
+/* The segment in a place of the table with a reference, or NULL. */
+static struct segment *
+find_place(uint64_t place)
+{
+	irqflags_t flags = spin_lock_irqsave(&table_lock);
+	struct segment *segment = place < SHM_SEGMENTS_MAX ? table[place] : NULL;
+
+	if (segment && !try_get_locked(segment))
+		segment = NULL;
+	spin_unlock_irqrestore(&table_lock, flags);
+	return segment;
+}
+
+int
+shm_next(unsigned *place, struct abi_shmid_ds *what, size_t *resident)
+{
+	struct segment *segment = NULL;
+	int number;
+
+	while (*place < SHM_SEGMENTS_MAX && !segment)
+		segment = find_place((*place)++);
+	if (!segment)
+		return -1;
+	number = segment->number;
+	describe(segment, what);
+	*resident = page_cache_nr_pages(&segment->cache);
+	segment_put(&segment->cache.object);
+	return number;
+}
+
+/* Sums over all; returns the highest place that is used, or 0. */
+static int
+sum_up(struct abi_shm_info *info)
+{
+	struct abi_shmid_ds what;
+	unsigned place = 0, highest = 0;
+	size_t resident;
+
+	*info = (struct abi_shm_info){ 0 };
+	while (shm_next(&place, &what, &resident) >= 0) {
+		info->nr_segments++;
+		info->pages += (what.size + PAGE_SIZE - 1) / PAGE_SIZE;
+		info->resident += resident;
+		highest = place - 1;
+	}
+	return (int)highest;
+}
+
+static int64_t
+tell_limits(uintptr_t to)
+{
+	struct abi_shminfo limits = {
+		.size_max = SHM_SIZE_MAX,
+		.size_min = 1,
+		.segments_max = SHM_SEGMENTS_MAX,
+		.attached_max = SHM_SEGMENTS_MAX,
+		.pages_max = SHM_SIZE_MAX / PAGE_SIZE,
+	};
+	struct abi_shm_info info;
+	int highest = sum_up(&info);
+
+	return copy_to_user(to, &limits, sizeof(limits)) ? -EFAULT : highest;
+}
+
+static int64_t
+tell_sums(uintptr_t to)
+{
+	struct abi_shm_info info;
+	int highest = sum_up(&info);
+
+	return copy_to_user(to, &info, sizeof(info)) ? -EFAULT : highest;
+}
+
+/* Of the segment in a place. Returns its number. */
+static int64_t
+tell_place(uint64_t place, bool any, uintptr_t to)
+{
+	struct segment *segment = find_place(place);
+	struct abi_shmid_ds what;
+	int64_t result;
+
+	if (!segment)
+		return -EINVAL;
+	result = any || may_use(segment, TO_READ) ? segment->number : -EACCES;
+	describe(segment, &what);
+	segment_put(&segment->cache.object);
+	if (result >= 0 && copy_to_user(to, &what, sizeof(what)))
+		return -EFAULT;
+	return result;
+}
+
 static int64_t
 sys_shmctl(const uint64_t *arg)
 {
-	struct segment *segment = find((int)arg[0]);
+	struct segment *segment;
 	int64_t result;
 
+	switch ((int)arg[1]) {
+	case IPC_INFO:
+		return tell_limits(arg[2]);
+	case SHM_INFO:
+		return tell_sums(arg[2]);
+	case SHM_STAT:
+	case SHM_STAT_ANY:
+		return tell_place((uint32_t)arg[0], (int)arg[1] == SHM_STAT_ANY, arg[2]);
+	}
+	segment = find((int)arg[0]);
 	if (!segment)
 		return -EINVAL;
 	result = control(segment, (int)arg[1], arg[2]);

@@ -497,7 +497,7 @@ sys_timer_settime(const uint64_t *arg)
 	uint64_t ns, period;
 	struct timer *timer;
 	irqflags_t flags;
-	int error = read_timespec(arg[2], &period);
+	int error = arg[2] ? read_timespec(arg[2], &period) : -EINVAL;
 
 	if (!error)
 		error = read_timespec(arg[2] + sizeof(struct abi_timespec), &ns);
