@@ -744,7 +744,7 @@ def merge(lab: Lab) -> Done:
     yield from lab.file(0, FILE_PAGES)
     for _ in range(200):
         page = 8 * lab.prng.below(ARENA_PAGES // 8)
-        prot = RO if lab.prng.below(2) else RW
+        prot = (RO, WO, RW)[lab.prng.below(3)]
         shared = bool(lab.prng.below(4))
         what = lab.prng.below(7)
         if what == 0:
@@ -1057,7 +1057,8 @@ def fork(lab: Lab) -> Done:
     space = lab.spaces[0]
     yield from dont_fork(lab, 90 + lab.prng.below(3), 2, True)
     page = lab.prng.below(10)
-    yield from move(lab, page, 8, 200 + lab.prng.below(100))
+    to = 200 + lab.prng.below(100)
+    yield from move(lab, page, 8, to)
     start, end = lab.page(30), lab.page(34)
     space.cut(start, end)
     for region in space.inside(start, end):
@@ -1066,6 +1067,8 @@ def fork(lab: Lab) -> Done:
     yield from lab.regions(0)
     yield from lab.regions(1)
     yield from lab.fork(1, 2)
+    for i in range(8):
+        yield from lab.write_page(1, to + i)
     yield from lab.object(0)
     yield from lab.object(1)
     yield from lab.end()

@@ -19,7 +19,7 @@ begin_fork(struct lab *lab)
 KTEST(spaces, fork)
 {
 	struct lab *lab = lab4_begin(t);
-	size_t page;
+	size_t page, to;
 
 	begin_fork(lab);
 	/* Far away from all that the child gets: there it needs no table. */
@@ -30,12 +30,16 @@ KTEST(spaces, fork)
 		lab4_write_page(lab, 0, 90 + i);
 	lab4_advise(lab, 0, 90 + prng_below(&t->prng, 3), 2, MADV_DONTFORK);
 	page = prng_below(&t->prng, 10);
-	lab4_move(lab, 0, page, 8, 200 + prng_below(&t->prng, 100));
+	to = 200 + prng_below(&t->prng, 100);
+	lab4_move(lab, 0, page, 8, to);
 	assert_eq(t, space_lock(lab->space[0], lab4_page(lab, 30), 4 * PAGE_SIZE, true, true), 0);
 	(void)lab4_fork(lab, 0, 1);
 	lab4_regions(lab, 0);
 	lab4_regions(lab, 1);
 	(void)lab4_fork(lab, 1, 2);
+	/* The child's are where they were moved to, and at home where they were. */
+	for (unsigned i = 0; i < 8; i++)
+		lab4_write_page(lab, 1, to + i);
 	lab4_object(lab, 0);
 	lab4_object(lab, 1);
 	lab4_end(lab);
