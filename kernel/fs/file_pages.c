@@ -325,10 +325,14 @@ file_pages_truncate(struct inode *inode, uint64_t size)
 	if (mount_is_read_only(inode))
 		return -EROFS;
 	mutex_lock(&inode->lock);
-	if (inode->ops->truncate)
+	if (size > page_cache_size(&inode->file->cache) && size > process_limit(RLIMIT_FSIZE)) {
+		signal_current(SIGXFSZ, SI_USER, 0);
+		error = -EFBIG;
+	} else if (inode->ops->truncate) {
 		error = inode->ops->truncate(inode, size);
-	else
+	} else {
 		page_cache_truncate(&inode->file->cache, size);
+	}
 	if (!error)
 		inode_touch(inode, true);
 	mutex_unlock(&inode->lock);

@@ -3,6 +3,7 @@
 #include "ktap.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -244,4 +245,35 @@ CASE(the_machine_counts_them_too)
 
 	touch(memory, PAGES);
 	yes(machine_faults() - before >= PAGES);
+}
+
+/* Neither writing nor cutting to a greater length goes beyond the limit; what is longer stays. */
+CASE(size_of_files)
+{
+	struct rlimit limit = { 2 * PAGE, 2 * PAGE };
+	int fd = file_of(1), longer = file_of(4);
+
+	signal(SIGXFSZ, SIG_IGN);
+	is(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	is(ftruncate(fd, 2 * PAGE), 0);
+	fails(ftruncate(fd, 2 * PAGE + 1), EFBIG);
+	is(pwrite(fd, "xy", 2, 2 * PAGE - 1), 1);
+	fails(pwrite(fd, "x", 1, 2 * PAGE), EFBIG);
+	is(ftruncate(longer, 3 * PAGE), 0);
+	fails(ftruncate(longer, 4 * PAGE), EFBIG);
+	signal(SIGXFSZ, SIG_DFL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		ftruncate(fd, 3 * PAGE);
+		_exit(0);
+	}
+	is(ended(pid), -SIGXFSZ);
+}
+
+CASE(waiting_for_no_group)
+{
+	if (fork() == 0)
+		_exit(0);
+	fails(waitpid(INT_MIN, NULL, 0), ESRCH);
+	yes(wait(NULL) > 0);
 }

@@ -146,6 +146,8 @@ sys_wait4(const uint64_t *arg)
 
 	if (request.options & ~(WNOHANG | WUNTRACED | WCONTINUED | WCLONE_MASK))
 		return -EINVAL;
+	if (request.pid == INT32_MIN) /* no group has the number that it would be minus of */
+		return -ESRCH;
 	request.options |= WEXITED;
 	error = wait_for_child(&request);
 	if (error || !request.child)
