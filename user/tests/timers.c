@@ -134,6 +134,29 @@ CASE(overrun)
 	is(overruns, seen.si_overrun);
 }
 
+/* A period that nobody could keep up with leaves the program, and the machine, time to go on. */
+CASE(every_nanosecond)
+{
+	timer_t timer = new_timer(CLOCK_MONOTONIC, SIGUSR2, 0);
+	struct itimerspec spec = every(1, 1), never = every(0, 0);
+	sigset_t set;
+	siginfo_t info;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	is(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	is(timer_settime(timer, 0, &spec, NULL), 0);
+	sleep_ms(20);
+	is(sigwaitinfo(&set, &info), SIGUSR2);
+	yes(info.si_overrun > 1000 * 1000);
+	is(timer_settime(timer, 0, &never, NULL), 0);
+	/* And from long ago, as many as can be counted. */
+	spec = every(1, 1);
+	is(timer_settime(timer, TIMER_ABSTIME, &spec, NULL), 0);
+	sleep_ms(1);
+	is(timer_settime(timer, 0, &never, NULL), 0);
+}
+
 CASE(until_a_time)
 {
 	timer_t timer = new_timer(CLOCK_REALTIME, SIGUSR1, 0);

@@ -25,7 +25,8 @@
 
 #define USEC_PER_SEC	1000000ll
 #define OVERRUN_MAX	INT32_MAX
-#define TIMERS_MAX	32768 /* of one process */
+#define SHORTEST_NS	(20 * NSEC_PER_USEC) /* from one expiration to the next that is seen to */
+#define TIMERS_MAX	32768		     /* of one process */
 #define SIGEV_SIGNAL	0
 #define SIGEV_NONE	1
 #define SIGEV_THREAD	2 /* the C library's thread: to the kernel a signal */
@@ -160,17 +161,25 @@ send_locked(const struct timer *timer, uint64_t missed, struct signal_record **s
 	signal_send_locked(timer->process, user, timer->signal, record, reaper_records_locked());
 }
 
-/* A period counts from when the timer was due, not from when that was noticed. */
+/*
+ * A period counts from when the timer was due, not from when that was noticed. Expirations that
+ * come faster than anybody could see to are left for the next one that is seen to.
+ */
 static void
 expire_locked(struct timer *timer, uint64_t now, struct signal_record **spare)
 {
-	uint64_t at = timer->at, missed = timer->period ? (now - at) / timer->period : 0;
+	uint64_t at = timer->at, period = timer->period, missed = period ? (now - at) / period : 0;
+	uint64_t next = at + (missed + 1) * period;
 
 	assert_held(&process_lock);
 	disarm_locked(timer);
-	send_locked(timer, missed, spare);
-	if (timer->period && at < WAIT_FOREVER - (missed + 1) * timer->period)
-		arm_locked(timer, at + (missed + 1) * timer->period);
+	send_locked(timer, missed + timer->skipped, spare);
+	timer->skipped = 0;
+	if (!period || at >= WAIT_FOREVER - (missed + 1) * period)
+		return;
+	if (next < now + SHORTEST_NS)
+		timer->skipped = (now + SHORTEST_NS - next) / period;
+	arm_locked(timer, next + timer->skipped * period);
 }
 
 static void
@@ -282,6 +291,7 @@ set_itimer(unsigned which, uint64_t ns, uint64_t period, struct abi_itimerval *o
 	old->interval = to_timeval(timer->period);
 	disarm_locked(timer);
 	timer->period = period;
+	timer->skipped = 0;
 	if (ns) {
 		uint64_t now = clock_now_locked(timer);
 
@@ -472,6 +482,7 @@ set_locked(struct timer *timer, uint64_t ns, uint64_t period, bool absolute)
 	assert_held(&process_lock);
 	disarm_locked(timer);
 	timer->period = period;
+	timer->skipped = 0;
 	timer->wall_at = absolute && timer->clock == CLOCK_REALTIME ? ns : 0;
 	if (!ns)
 		return;

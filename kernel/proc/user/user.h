@@ -90,6 +90,7 @@ struct timer {
 	uint64_t at;		 /* when it expires, by its clock; 0: not armed */
 	uint64_t wall_at;	 /* the time of day meant by that, or 0 */
 	uint64_t period;	 /* ns, or 0 */
+	uint64_t skipped;	 /* expirations before at that nobody has seen to */
 	int overrun;		 /* expirations that the signal taken last stands for, but one */
 };
 
