@@ -68,8 +68,7 @@ void signal_restore_blocked(void);
 /* How much of new programs' layout is random: enum layout_kind. Atomic: /proc/sys sets it. */
 extern uint64_t randomize_va_space;
 
-/* Ids of processes and threads are below it; PID_MAX_MIN to PID_MAX_MAX. Atomic: /proc/sys sets it.
- */
+/* Ids are below it, which is PID_MAX_MIN to PID_MAX_MAX. Atomic: /proc/sys sets it. */
 #define PID_MAX_MIN 4096 /* for 1,024 stacks, and as many groups and sessions */
 #define PID_MAX_MAX (1 << 22)
 extern uint64_t pid_max;

@@ -43,7 +43,7 @@ rest_is_zero(const uint64_t *arg, unsigned first)
 
 /* ---- The process and its relatives ------------------------------------------------------- */
 
-/* Tell the parent, or the child, of an end: death_signal is sent when the parent ends. */
+/* What it gets when its parent ends; 0: nothing. */
 static int64_t
 set_death_signal(struct process *process, const uint64_t *arg)
 {
