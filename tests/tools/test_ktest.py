@@ -50,6 +50,16 @@ def test_an_unknown_suite(fake: Fake) -> None:
     assert done.stderr == 'ktest: no test matches "sample.wrok"; the suites are: sample\n'
 
 
+def test_without_cases_that_end_the_kernel(kernel: Path) -> None:
+    selected = ("--kernel", kernel, "--smp", "2", "--no-panics", "buddy.double_free")
+    done = ktest(*selected, "printf")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()[:-1]] == ["printf"]
+    done = ktest(*selected)
+    assert done.returncode == 2
+    assert "all that is selected ends the kernel" in done.stderr
+
+
 def test_the_real_kernel(kernel: Path) -> None:
     done = ktest("--kernel", kernel, "--smp", "2", "printf", "buddy.double_free")
     assert done.returncode == 0, done.stdout + done.stderr
