@@ -114,7 +114,7 @@ COMPLETE := $(or $(lastword $(LAST_LAB) $(foreach n,$(LAB_NUMBERS),$(if \
 ifdef LAB
 LAB_NUMBER := $(call lab_number,$(LAB))
 ifeq ($(filter lab$(LAB_NUMBER)-%,$(LABS_HERE)),)
-$(error LAB=$(LAB): no such lab here. Use one of: $(subst lab,,$(LABS_HERE)), by number or by name)
+$(error LAB=$(LAB): no such lab here. Use a number or a name: $(patsubst lab%,%,$(LABS_HERE)))
 endif
 else
 LAB_NUMBER := $(COMPLETE)

@@ -4,7 +4,9 @@
  * bytes, is of the page at n * 4096:
  *
  *	63        present              56        no other page table shows it
- *	61        of a file or shared  54 to 0   the number of its frame, for the superuser
+ *	61        of a file or shared  54 to 0   the number of its frame
+ *
+ * Numbers of frames are nobody's business but the superuser's, who alone may open it.
  *
  * So a program can see what mmap(), a fault or fork() did: what is not there yet, what two
  *processes share, what has become a copy.
@@ -24,16 +26,16 @@
 #define PIECE 32 /* entries at a time */
 
 static uint64_t
-entry_of(const struct shown_page *page, bool with_frame)
+entry_of(const struct shown_page *page)
 {
 	if (!page->present)
 		return 0;
 	return ENTRY_PRESENT | (page->of_object ? ENTRY_OF_OBJECT : 0) |
-	       (page->exclusive ? ENTRY_EXCLUSIVE : 0) | (with_frame ? page->frame : 0);
+	       (page->exclusive ? ENTRY_EXCLUSIVE : 0) | page->frame;
 }
 
 static int64_t
-read_piece(struct address_space *space, struct transfer *to, uint64_t index, bool with_frame)
+read_piece(struct address_space *space, struct transfer *to, uint64_t index)
 {
 	uint64_t entry[PIECE], end = USER_END >> PAGE_SHIFT;
 	struct shown_page page[PIECE];
@@ -42,7 +44,7 @@ read_piece(struct address_space *space, struct transfer *to, uint64_t index, boo
 	nr = index < end ? MIN(nr, end - index) : 0;
 	space_get_pages(space, index << PAGE_SHIFT, nr, page);
 	for (size_t i = 0; i < nr; i++)
-		entry[i] = entry_of(&page[i], with_frame);
+		entry[i] = entry_of(&page[i]);
 	return nr ? transfer_out_part(to, entry, nr * sizeof(entry[0])) : 0;
 }
 
@@ -50,7 +52,6 @@ static int64_t
 pagemap_read(struct file *file, struct transfer *to, uint64_t offset)
 {
 	struct address_space *space;
-	bool with_frame = is_privileged();
 	int64_t done = 0, moved;
 
 	if (offset % sizeof(uint64_t) || to->left % sizeof(uint64_t))
@@ -59,8 +60,7 @@ pagemap_read(struct file *file, struct transfer *to, uint64_t offset)
 	if (!space)
 		return 0;
 	do {
-		moved =
-		    read_piece(space, to, (offset + (uint64_t)done) / sizeof(uint64_t), with_frame);
+		moved = read_piece(space, to, (offset + (uint64_t)done) / sizeof(uint64_t));
 		if (moved > 0)
 			done += moved;
 	} while (moved > 0 && to->left > 0);

@@ -196,7 +196,7 @@ def test_sources_whose_objects_would_clash(tree: Path) -> None:
 @pytest.mark.parametrize(
     "word, says",
     [
-        ("LAB=9", "LAB=9: no such lab here. Use one of: 1-buddy"),
+        ("LAB=9", "LAB=9: no such lab here. Use a number or a name: 1-buddy"),
         ("LAB=zones", "LAB=zones: no such lab here"),
         ("FLAVOR=fast", "FLAVOR=fast: use FLAVOR=debug or FLAVOR=release"),
         ("CC=tcc", "CC=tcc: use CC=gcc or CC=clang"),
@@ -208,6 +208,12 @@ def test_a_bad_setting_is_one_clear_line(tree: Path, word: str, says: str) -> No
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert says in line
+
+
+def test_the_labs_that_are_here_are_named(tree: Path) -> None:
+    add(tree, {"labs/lab3-slab/lab.toml": ""})
+    [line] = make(tree, "LAB=7").stderr.splitlines()
+    assert "Use a number or a name: 1-buddy 3-slab." in line
 
 
 def test_help_names_every_target(tree: Path) -> None:

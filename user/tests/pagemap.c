@@ -176,6 +176,12 @@ CASE(what_cannot_be_remapped)
 	fails(remap(map(1), PAGE, 0, 0), EINVAL);
 	fails(remap(memory, PAGE, 0, SIZE_MAX), EINVAL);
 	is(memory[0], 1);
+	/* Over a hole, and over something else. */
+	is(munmap(memory + 2 * PAGE, PAGE), 0);
+	fails(remap(memory, 4 * PAGE, 0, 0), EINVAL);
+	need(mmap(memory + 2 * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0) != MAP_FAILED);
+	fails(remap(memory, 4 * PAGE, 0, 0), EINVAL);
 	is(munmap(memory, 4 * PAGE), 0);
 	fails(remap(memory, PAGE, 0, 0), EINVAL);
 }

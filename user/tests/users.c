@@ -475,6 +475,39 @@ CASE(times_of_others)
 	}
 }
 
+/* Which place of the table a segment has, or -1. */
+static int
+place_of(int id)
+{
+	struct shmid_ds what;
+	struct shm_info sums;
+	int highest = shmctl(0, SHM_INFO, (struct shmid_ds *)&sums);
+
+	for (int place = 0; place <= highest; place++)
+		if (shmctl(place, SHM_STAT, &what) == id)
+			return place;
+	return -1;
+}
+
+/* What is found by its place takes the right to read it, too, or asking for any. */
+CASE(places_of_others)
+{
+	int id, place;
+
+	if (!is_super())
+		return;
+	id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+	need(id >= 0 && (place = place_of(id)) >= 0);
+	if (as_somebody()) {
+		struct shmid_ds what;
+
+		fails(shmctl(place, SHM_STAT, &what), EACCES);
+		is(shmctl(place, 15, &what), id); /* SHM_STAT_ANY */
+		exit(0);
+	}
+	is(shmctl(id, IPC_RMID, NULL), 0);
+}
+
 CASE(segments_of_others)
 {
 	int id;
