@@ -21,6 +21,7 @@ INITRD = Path(os.environ.get("IKOS_INITRD") or ROOT / "build/initrd.cpio")
 
 # A new one: the shell's line editor also writes it again on the line where it is.
 PROMPT = re.compile(r"\r\nikos:\S+# ")
+BEGUN = re.compile(r"\nbegun\r+\n")
 AFTER_A_SCREEN = re.compile(r"ikos:\S+# ")  # not at the beginning of a line
 CONSOLE = "ikos> "  # the kernel's own
 PATIENCE = 150  # seconds, for the slowest host
@@ -89,9 +90,12 @@ class Shell:
         return self.prompt().split("\n")[1:]
 
     def begin(self, line: str) -> None:
-        """Type a line whose command goes on until a key is pressed, and wait until it runs."""
-        self.keys(line, "\r")
-        self.until("\n")
+        """Type a line whose command goes on until a key is pressed, and wait until it runs.
+
+        A line with "begun" in it says so itself; of others, the shell does before it starts them.
+        """
+        self.keys(line if "begun" in line else f"echo begun; {line}", "\r")
+        self.until(BEGUN)
         time.sleep(0.3)
 
     def status(self) -> str:
@@ -193,9 +197,13 @@ def test_here_document(shell: Shell) -> None:
     assert "line 2" in shell.prompt().split("\n")
 
 
+# Its last process says that all are there: interrupted before, the pipeline ends as its input does.
+PIPELINE = "sleep 100 | cat | (echo begun; cat)"
+
+
 @pytest.mark.parametrize(
     "command",
-    ["sleep 100", "cat", "while :; do :; done", "yes >/dev/null", "sleep 100 | cat | cat"],
+    ["sleep 100", "cat", "while :; do :; done", "yes >/dev/null", PIPELINE],
 )
 def test_interrupted(shell: Shell, command: str) -> None:
     shell.begin(command)
@@ -213,7 +221,7 @@ def test_fuzzer_interrupted(shell: Shell) -> None:
 
 
 def test_stopped_and_continued(shell: Shell) -> None:
-    shell.begin("sleep 100")
+    shell.begin("(echo begun; exec sleep 100)")
     shell.keys(ctrl("z"))
     assert "Stopped" in shell.prompt()
     assert "sleep 100" in shell.run("jobs")[0]

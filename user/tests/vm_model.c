@@ -284,6 +284,9 @@ do_read_file(void)
 	unsigned char old[PAGE];
 	ssize_t got;
 
+	/* In what order bytes are copied is nobody's promise: not from a page into itself. */
+	if (page->shared && page->file == from)
+		offset = 0;
 	say("pread of %u bytes of page %d of the file to page %d + %u", size, from, number, offset);
 	got = pread(fd, address_of(number) + offset, size, from * PAGE);
 	if (from >= file->nr_pages) {

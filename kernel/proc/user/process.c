@@ -72,6 +72,13 @@ process_next_locked(int pid)
 	return process_of(tree_lower_bound(&processes, (uint64_t)MAX(pid, 0)));
 }
 
+struct process *
+process_before_locked(int pid)
+{
+	assert_held(&process_lock);
+	return pid > 0 ? process_of(tree_floor(&processes, (uint64_t)pid - 1)) : NULL;
+}
+
 struct user_thread *
 user_thread_find_locked(int tid)
 {

@@ -230,6 +230,10 @@ signal_process(int pid, int signal)
 	return process ? 0 : -ESRCH;
 }
 
+/*
+ * The youngest first: what reads from a pipe shall have the signal before who writes to it ends, so
+ * that a pipeline ends as one that was interrupted and not as one whose input ended.
+ */
 int
 signal_group(int group, int signal)
 {
@@ -240,8 +244,8 @@ signal_group(int group, int signal)
 	if (signal < 1 || signal > NR_SIGNALS)
 		return -EINVAL;
 	flags = spin_lock_irqsave(&process_lock);
-	for (process = process_next_locked(0); process;
-	     process = process_next_locked(process->pid + 1)) {
+	for (process = process_before_locked(INT32_MAX); process;
+	     process = process_before_locked(process->pid)) {
 		if (process->group != group)
 			continue;
 		send_plain_locked(process, signal);

@@ -217,6 +217,9 @@ struct user_thread *user_thread_or_me_locked(int tid);
 /* The process with the lowest id of at least pid, or NULL. */
 struct process *process_next_locked(int pid);
 
+/* The process with the highest id below pid, or NULL. */
+struct process *process_before_locked(int pid);
+
 /* Free a thread that has ended, and a process whose last one has, and nobody can find. Sleeps. */
 void user_thread_free(struct user_thread *user);
 void process_free(struct process *process);
