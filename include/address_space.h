@@ -235,9 +235,10 @@ struct region_info {
 	unsigned key;	/* protection key */
 	unsigned flags; /* MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED */
 	bool heap, stack;
-	bool wants_huge;	      /* a huge page is given where one fits */
-	int huge_advice;	      /* madvise(): HUGEPAGE 1, NOHUGEPAGE -1, neither 0 */
-	struct memory_object *object; /* NULL: anonymous. Valid during the call only */
+	bool wants_huge;		     /* a huge page is given where one fits */
+	int huge_advice;		     /* madvise(): HUGEPAGE 1, NOHUGEPAGE -1, neither 0 */
+	bool no_fork, wipe_on_fork, no_dump; /* madvise(): DONTFORK, WIPEONFORK, DONTDUMP */
+	struct memory_object *object;	     /* NULL: anonymous. Valid during the call only */
 	uint64_t offset;
 	/* Pages that are mapped, by kind: */
 	size_t huge; /* in huge pages; these count among the others, too */

@@ -42,6 +42,11 @@ struct memory_object_ops {
 	bool tracks_writes;
 	/* msync(MS_SYNC) of pages [first, end): 0 or an error. NULL: nothing is kept elsewhere. */
 	int (*sync)(struct memory_object *object, uint64_t first, uint64_t end);
+	/*
+	 * Free pages [first, end), which become zeroes for all that have them: 0 or an error. NULL:
+	 * it cannot. May sleep.
+	 */
+	int (*punch)(struct memory_object *object, uint64_t first, uint64_t end);
 };
 
 struct memory_object {

@@ -106,6 +106,12 @@ void page_cache_extend(struct page_cache *cache, uint64_t size);
 void page_cache_zero_tail(struct page_cache *cache);
 
 /*
+ * Zero bytes [from, to) of the file, in one page, if that is in memory. Of a file with a store,
+ * the caller sees to it that the page is written.
+ */
+void page_cache_zero(struct page_cache *cache, uint64_t from, uint64_t to);
+
+/*
  * Make the file size bytes long. What is cut off is freed and taken out of all address spaces;
  * what is added is zeroes. No page that was cut off is on its way to the store any more. May
  * sleep; the caller keeps others from writing and cutting.

@@ -447,29 +447,35 @@ populating_access(const struct region *region)
 }
 
 int
-populate(struct address_space *space, uintptr_t start, uintptr_t end)
+populate_region(struct address_space *space, struct region *region, uintptr_t start, uintptr_t end,
+		enum fault_access access)
 {
-	struct region *region = region_find_from(space, start);
+	for (uintptr_t at = start; at < end; at += PAGE_SIZE) {
+		mmu_entry_t entry = page_table_lookup(&space->table, at);
 
-	assert_space_locked(space);
-	for (; region && region_start(region) < end; region = region_next(region)) {
-		uintptr_t at = MAX(start, region_start(region));
-		enum fault_access access = populating_access(region);
-
-		for (; at < MIN(end, region_end(region)); at += PAGE_SIZE) {
-			mmu_entry_t entry = page_table_lookup(&space->table, at);
-
-			if (entry && (access != FAULT_WRITE || arch_mmu_is_writable(entry)))
-				continue;
-			switch (fault_in_region(space, region, at, access)) {
-			case FAULT_DONE:
-				break;
-			case FAULT_NOMEM:
-				return -ENOMEM;
-			default:
-				return -EFAULT;
-			}
+		if (entry && (access != FAULT_WRITE || arch_mmu_is_writable(entry)))
+			continue;
+		switch (fault_in_region(space, region, at, access)) {
+		case FAULT_DONE:
+			break;
+		case FAULT_NOMEM:
+			return -ENOMEM;
+		default:
+			return -EFAULT;
 		}
 	}
 	return 0;
+}
+
+int
+populate(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	struct region *region = region_find_from(space, start);
+	int error = 0;
+
+	assert_space_locked(space);
+	for (; !error && region && region_start(region) < end; region = region_next(region))
+		error = populate_region(space, region, MAX(start, region_start(region)),
+					MIN(end, region_end(region)), populating_access(region));
+	return error;
 }

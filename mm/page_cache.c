@@ -236,23 +236,26 @@ page_cache_extend(struct page_cache *cache, uint64_t size)
 	spin_unlock_irqrestore(&cache->object.lock, irq);
 }
 
+void
+page_cache_zero(struct page_cache *cache, uint64_t from, uint64_t to)
+{
+	struct page *page = NULL;
+	irqflags_t irq = spin_lock_irqsave(&cache->object.lock);
+
+	(void)find_locked(cache, from >> PAGE_SHIFT, UINT64_MAX, &page);
+	spin_unlock_irqrestore(&cache->object.lock, irq);
+	if (!page)
+		return;
+	memset((char *)page_to_virt(page) + from % PAGE_SIZE, 0, (size_t)(to - from));
+	page_put(page);
+}
+
 /* Zero from the given byte of the file to the end of its page, if that is in memory. */
 static void
 zero_from(struct page_cache *cache, uint64_t byte)
 {
-	size_t keep = byte % PAGE_SIZE;
-	struct page *page = NULL;
-	irqflags_t irq;
-
-	if (keep == 0)
-		return;
-	irq = spin_lock_irqsave(&cache->object.lock);
-	(void)find_locked(cache, byte >> PAGE_SHIFT, UINT64_MAX, &page);
-	spin_unlock_irqrestore(&cache->object.lock, irq);
-	if (!page)
-		return;
-	memset((char *)page_to_virt(page) + keep, 0, PAGE_SIZE - keep);
-	page_put(page);
+	if (byte % PAGE_SIZE != 0)
+		page_cache_zero(cache, byte, ALIGN_UP(byte, PAGE_SIZE));
 }
 
 void

@@ -3,12 +3,14 @@
  * What a program says about memory that it has, and asks about it: madvise(), mlock(), mincore(),
  * msync().
  *
- * Advice is taken where it changes what a program can see (DONTNEED: the contents go; DONTFORK:
- * a child does not get it), what it costs (HUGEPAGE, NOHUGEPAGE: how its first touch is answered,
- * see huge_page.c) and where pages come that were not asked for (RANDOM: no fault-around, until
- * NORMAL or SEQUENTIAL). Otherwise it is accepted and not needed: nothing is read ahead, and no
- * page is taken away from a program yet. MADV_FREE may forget the contents at any time from the
- * call on; here it does so at once. Locked pages are brought in, and counted.
+ * Advice is taken where it changes what a program can see (DONTNEED: the contents go; REMOVE: those
+ * of the file, too; DONTFORK: a child does not get it; WIPEONFORK: it gets zeroes), what it costs
+ * (HUGEPAGE, NOHUGEPAGE: how its first touch is answered, see huge_page.c; POPULATE_READ,
+ * POPULATE_WRITE: pages come now) and where pages come that were not asked for (RANDOM: no
+ * fault-around, until NORMAL or SEQUENTIAL). Otherwise it is accepted and not needed: nothing is
+ * read ahead, no page is taken away from a program yet (COLD, PAGEOUT), and nothing dumped.
+ * MADV_FREE may forget the contents at any time from the call on; here it does so at once. Locked
+ * pages are brought in, and counted.
  *
  * Part of a range may be unmapped. As Linux has it, madvise(), mlock() and msync() then deal with
  * the parts that are mapped, and say ENOMEM.
@@ -89,24 +91,181 @@ check_mapped(struct address_space *space, uintptr_t start, uintptr_t end)
 	return error;
 }
 
+/* What is said of every region in a range, until one has an error. -ENOMEM: there are holes. */
+static int
+check_each(struct address_space *space, uintptr_t start, uintptr_t end,
+	   int (*check)(const struct region *region))
+{
+	struct region *region;
+	int error = 0;
+
+	mutex_lock(&space->lock);
+	for (region = region_find_from(space, start);
+	     !error && region && region_start(region) < end; region = region_next(region))
+		error = check(region);
+	if (!error && !regions_cover(space, start, end))
+		error = -ENOMEM;
+	mutex_unlock(&space->lock);
+	return error;
+}
+
+/* COLD, PAGEOUT: not where pages are to stay. */
+static int
+may_be_taken(const struct region *region)
+{
+	return region->flags & MAP_LOCKED ? -EINVAL : 0;
+}
+
+/* WIPEONFORK: only what no file has. */
+static int
+may_be_wiped(const struct region *region)
+{
+	return region_is_private(region) && !region->object ? 0 : -EINVAL;
+}
+
+static int
+wipe_on_fork(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	int error = check_each(space, start, end, may_be_wiped);
+
+	return error && error != -ENOMEM ? error
+					 : change_flags(space, start, end, 0, REGION_WIPE_ON_FORK);
+}
+
+/* Bring pages in for reading or for writing, until one cannot be had. */
+static int
+populate_for(struct address_space *space, uintptr_t start, uintptr_t end, enum fault_access access)
+{
+	unsigned wanted = access == FAULT_WRITE ? PROT_WRITE : PROT_READ;
+	uintptr_t at = start;
+	int error = 0;
+
+	mutex_lock(&space->lock);
+	while (!error && at < end) {
+		struct region *region = region_find(space, at);
+		uintptr_t until = region ? MIN(end, region_end(region)) : at;
+
+		if (!region)
+			error = -ENOMEM;
+		else if (!(region->prot & wanted))
+			error = -EINVAL;
+		else
+			error = populate_region(space, region, at, until, access);
+		at = until;
+	}
+	mutex_unlock(&space->lock);
+	return error;
+}
+
+/*
+ * Have what a region shows of its object thrown away, with the space unlocked meanwhile: *at moves
+ * on behind the region first.
+ */
+static int
+remove_region(struct address_space *space, struct region *region, uintptr_t *at, uintptr_t end)
+{
+	struct memory_object *object = region->object;
+	uintptr_t start = MAX(*at, region_start(region));
+	uint64_t first = region_index(region, start), last;
+	int error;
+
+	*at = MIN(end, region_end(region));
+	last = region_index(region, *at - 1) + 1;
+	if ((region->flags & MAP_LOCKED) || !object)
+		return -EINVAL;
+	if (region_is_private(region) || !(region->prot & PROT_WRITE))
+		return -EACCES;
+	if (!object->ops->punch)
+		return -EOPNOTSUPP;
+	object->ops->get(object);
+	mutex_unlock(&space->lock);
+	error = object->ops->punch(object, first, last);
+	object->ops->put(object);
+	mutex_lock(&space->lock);
+	return error;
+}
+
+static int
+remove_range(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	uintptr_t at = start;
+	int error = 0;
+	bool holes;
+
+	mutex_lock(&space->lock);
+	holes = !regions_cover(space, start, end);
+	while (!error && at < end) {
+		struct region *region = region_find_from(space, at);
+
+		if (!region || region_start(region) >= end)
+			break;
+		error = remove_region(space, region, &at, end);
+	}
+	mutex_unlock(&space->lock);
+	return !error && holes ? -ENOMEM : error;
+}
+
+static int
+dont_need(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return discard(space, start, end, false);
+}
+
+static int
+free_lazily(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return discard(space, start, end, true);
+}
+
+static int
+cool(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return check_each(space, start, end, may_be_taken);
+}
+
+static int
+populate_to_read(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return populate_for(space, start, end, FAULT_READ);
+}
+
+static int
+populate_to_write(struct address_space *space, uintptr_t start, uintptr_t end)
+{
+	return populate_for(space, start, end, FAULT_WRITE);
+}
+
+/* What is done, or else which flags of the regions change. */
+static const struct {
+	int (*take)(struct address_space *space, uintptr_t start, uintptr_t end);
+	unsigned clear, set;
+} advices[] = {
+	[MADV_NORMAL] = { .clear = REGION_RANDOM },
+	[MADV_RANDOM] = { .set = REGION_RANDOM },
+	[MADV_SEQUENTIAL] = { .clear = REGION_RANDOM },
+	[MADV_WILLNEED] = { .take = check_mapped },
+	[MADV_DONTNEED] = { .take = dont_need },
+	[MADV_FREE] = { .take = free_lazily },
+	[MADV_REMOVE] = { .take = remove_range },
+	[MADV_DONTFORK] = { .set = REGION_NO_FORK },
+	[MADV_DOFORK] = { .clear = REGION_NO_FORK },
+	[MADV_HUGEPAGE] = { .clear = REGION_NO_HUGE, .set = REGION_HUGE },
+	[MADV_NOHUGEPAGE] = { .clear = REGION_HUGE, .set = REGION_NO_HUGE },
+	[MADV_DONTDUMP] = { .set = REGION_NO_DUMP },
+	[MADV_DODUMP] = { .clear = REGION_NO_DUMP },
+	[MADV_WIPEONFORK] = { .take = wipe_on_fork },
+	[MADV_KEEPONFORK] = { .clear = REGION_WIPE_ON_FORK },
+	[MADV_COLD] = { .take = cool },
+	[MADV_PAGEOUT] = { .take = cool },
+	[MADV_POPULATE_READ] = { .take = populate_to_read },
+	[MADV_POPULATE_WRITE] = { .take = populate_to_write },
+};
+
 static bool
 is_known_advice(int advice)
 {
-	switch (advice) {
-	case MADV_NORMAL:
-	case MADV_RANDOM:
-	case MADV_SEQUENTIAL:
-	case MADV_WILLNEED:
-	case MADV_DONTNEED:
-	case MADV_FREE:
-	case MADV_DONTFORK:
-	case MADV_DOFORK:
-	case MADV_HUGEPAGE:
-	case MADV_NOHUGEPAGE:
-		return true;
-	default:
-		return false;
-	}
+	return advice >= 0 && (size_t)advice < ARRAY_SIZE(advices) &&
+	       (advices[advice].take || advices[advice].clear || advices[advice].set);
 }
 
 int
@@ -123,27 +282,9 @@ space_advise(struct address_space *space, uintptr_t start, size_t length, int ad
 	if (space_check_range(start, &length) != 0)
 		return -ENOMEM;
 	end = start + length;
-	switch (advice) {
-	case MADV_DONTNEED:
-		return discard(space, start, end, false);
-	case MADV_FREE:
-		return discard(space, start, end, true);
-	case MADV_DONTFORK:
-		return change_flags(space, start, end, 0, REGION_NO_FORK);
-	case MADV_DOFORK:
-		return change_flags(space, start, end, REGION_NO_FORK, 0);
-	case MADV_RANDOM:
-		return change_flags(space, start, end, 0, REGION_RANDOM);
-	case MADV_NORMAL:
-	case MADV_SEQUENTIAL:
-		return change_flags(space, start, end, REGION_RANDOM, 0);
-	case MADV_HUGEPAGE:
-		return change_flags(space, start, end, REGION_NO_HUGE, REGION_HUGE);
-	case MADV_NOHUGEPAGE:
-		return change_flags(space, start, end, REGION_HUGE, REGION_NO_HUGE);
-	default:
-		return check_mapped(space, start, end);
-	}
+	if (advices[advice].take)
+		return advices[advice].take(space, start, end);
+	return change_flags(space, start, end, advices[advice].clear, advices[advice].set);
 }
 
 /* ---- mlock() ----------------------------------------------------------------------------- */

@@ -23,6 +23,8 @@
 #define REGION_RANDOM	     0x40000000u /* what lies around a touched page will not be wanted */
 #define REGION_HUGE	     0x01000000u /* huge pages are asked for */
 #define REGION_NO_HUGE	     0x02000000u /* none are wanted */
+#define REGION_WIPE_ON_FORK  0x04000000u /* a child's is empty */
+#define REGION_NO_DUMP	     0x08000000u /* would not be in a core dump, were there any */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
 extern uint64_t regions_max; /* (a) of one space */
@@ -398,6 +400,11 @@ enum fault_result fault_in_region(struct address_space *space, struct region *re
  * twice. Returns 0, -ENOMEM for want of memory, or -EFAULT when one cannot be had. Space locked.
  */
 int populate(struct address_space *space, uintptr_t start, uintptr_t end) __must_check;
+
+/* The same for [start, end) of one region, and a kind of access. -EFAULT, too: it may not have
+ * that. */
+int populate_region(struct address_space *space, struct region *region, uintptr_t start,
+		    uintptr_t end, enum fault_access access) __must_check;
 
 /*
  * The address is in no region. Grow the stack above to hold it, if there is one that may:

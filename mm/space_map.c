@@ -64,11 +64,19 @@ shared_memory_put(struct memory_object *object)
 	kmem_cache_free(&shared_cache, memory);
 }
 
+static int
+shared_memory_punch(struct memory_object *object, uint64_t first, uint64_t end)
+{
+	page_cache_punch(page_cache_of(object), first, end);
+	return 0;
+}
+
 static const struct memory_object_ops shared_memory_ops = {
 	.get_page = page_cache_get_page,
 	.peek_pages = page_cache_peek_pages,
 	.get = shared_memory_get,
 	.put = shared_memory_put,
+	.punch = shared_memory_punch,
 };
 
 /* With one reference; NULL for want of memory. */

@@ -48,6 +48,9 @@ describe(const struct address_space *space, const struct region *region)
 		.stack = (region->flags & MAP_GROWSDOWN) != 0,
 		.wants_huge = huge_is_wanted(region),
 		.huge_advice = !!(region->flags & REGION_HUGE) - !!(region->flags & REGION_NO_HUGE),
+		.no_fork = region->flags & REGION_NO_FORK,
+		.wipe_on_fork = region->flags & REGION_WIPE_ON_FORK,
+		.no_dump = region->flags & REGION_NO_DUMP,
 		.heap = region_start(region) < ALIGN_UP(space->heap_end, PAGE_SIZE) &&
 			region_end(region) > space->heap_start && !region->object,
 		.object = region->object,

@@ -348,7 +348,7 @@ allocate(struct file *file, unsigned mode, int64_t offset, int64_t size)
 {
 	if (!file_writable(file))
 		return -EBADF;
-	if (mode & ~FALLOC_FL_KEEP_SIZE)
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) || mode == FALLOC_FL_PUNCH_HOLE)
 		return -EOPNOTSUPP;
 	if (S_ISFIFO(file->inode->mode))
 		return -ESPIPE;
@@ -358,6 +358,8 @@ allocate(struct file *file, unsigned mode, int64_t offset, int64_t size)
 		return -ENODEV;
 	if (offset > INT64_MAX - size)
 		return -EFBIG;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return file_pages_punch(file->inode, (uint64_t)offset, (uint64_t)size);
 	return file_pages_allocate(file->inode, (uint64_t)offset, (uint64_t)size,
 				   mode & FALLOC_FL_KEEP_SIZE);
 }

@@ -62,11 +62,20 @@ object_sync(struct memory_object *object, uint64_t first, uint64_t end)
 	return error ? error : inode_error;
 }
 
+/* madvise(MADV_REMOVE). */
+static int
+object_punch(struct memory_object *object, uint64_t first, uint64_t end)
+{
+	return file_pages_punch(file_of_object(object)->inode, first << PAGE_SHIFT,
+				(end - first) << PAGE_SHIFT);
+}
+
 static const struct memory_object_ops memory_ops = {
 	.get_page = page_cache_get_page,
 	.peek_pages = page_cache_peek_pages,
 	.get = object_get,
 	.put = object_put,
+	.punch = object_punch,
 };
 
 static const struct memory_object_ops stored_ops = {
@@ -380,6 +389,30 @@ file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool ke
 	}
 	mutex_unlock(&inode->lock);
 	return error;
+}
+
+int
+file_pages_punch(struct inode *inode, uint64_t offset, uint64_t size)
+{
+	struct page_cache *cache = &inode->file->cache;
+	uint64_t end = offset + size;
+	uint64_t first_page = ALIGN_UP(offset, PAGE_SIZE), end_page = ALIGN_DOWN(end, PAGE_SIZE);
+
+	if (cache->store)
+		return -EOPNOTSUPP;
+	mutex_lock(&inode->lock);
+	if (first_page > end_page) { /* all in one page */
+		page_cache_zero(cache, offset, end);
+	} else {
+		if (offset < first_page)
+			page_cache_zero(cache, offset, first_page);
+		page_cache_punch(cache, first_page >> PAGE_SHIFT, end_page >> PAGE_SHIFT);
+		if (end_page < end)
+			page_cache_zero(cache, end_page, end);
+	}
+	inode_touch(inode, true);
+	mutex_unlock(&inode->lock);
+	return 0;
 }
 
 const struct file_ops regular_ops = {

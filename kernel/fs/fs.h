@@ -404,6 +404,8 @@ uint64_t file_pages_nr_pages(struct file_pages *file);
 size_t files_in_memory_limit(void); /* frames that files without a store may take */
 int file_pages_truncate(struct inode *inode, uint64_t size);
 int file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size);
+/* Bytes become zeroes, and their frames free. -EOPNOTSUPP on a disk. */
+int file_pages_punch(struct inode *inode, uint64_t offset, uint64_t size);
 struct memory_object *file_pages_object(struct file_pages *file);
 /* The inode of an object if it is a regular file's, or NULL. */
 struct inode *object_inode(struct memory_object *object);

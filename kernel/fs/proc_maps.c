@@ -109,11 +109,13 @@ show_smap(const struct region_info *region, void *arg)
 	show_amounts(s->text, region);
 	text_printf(s->text, "THPeligible:           %d\nProtectionKey:  %8u\n", region->wants_huge,
 		    region->key);
-	text_printf(s->text, "VmFlags:%s%s%s%s mr mw me%s%s%s%s \n",
+	text_printf(s->text, "VmFlags:%s%s%s%s mr mw me%s%s%s%s%s%s%s \n",
 		    region->prot & PROT_READ ? " rd" : "", region->prot & PROT_WRITE ? " wr" : "",
 		    region->prot & PROT_EXEC ? " ex" : "", region->flags & MAP_SHARED ? " sh" : "",
 		    region->stack ? " gd" : "", region->flags & MAP_LOCKED ? " lo" : "",
-		    region->huge_advice > 0 ? " hg" : "", region->huge_advice < 0 ? " nh" : "");
+		    region->no_fork ? " dc" : "", region->wipe_on_fork ? " wf" : "",
+		    region->no_dump ? " dd" : "", region->huge_advice > 0 ? " hg" : "",
+		    region->huge_advice < 0 ? " nh" : "");
 	return true;
 }
 
