@@ -290,9 +290,10 @@ void space_get_totals(struct space_stats *stats);
 
 /*
  * Copy memory of a space that need not be the running one: mm/space_access.c. Returns how many
- * bytes, fewer where nothing is mapped that may be read.
+ * bytes, fewer where nothing is mapped that may be read, or written to. May sleep.
  */
 size_t space_read(struct address_space *space, uintptr_t from, void *to, size_t size);
+size_t space_write(struct address_space *space, uintptr_t to, const void *from, size_t size);
 
 /* Recompute everything that can be recomputed. Returns the number of contradictions. */
 unsigned space_check(struct address_space *space) __must_check;

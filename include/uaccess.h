@@ -9,6 +9,7 @@
 #ifndef IKOS_UACCESS_H
 #define IKOS_UACCESS_H
 
+#include <abi/uio.h>
 #include <types.h>
 
 int copy_from_user(void *to, uintptr_t from, size_t size) __must_check;
@@ -41,5 +42,18 @@ struct transfer {
  */
 int transfer_out(struct transfer *transfer, const void *from, size_t size) __must_check;
 int transfer_in(struct transfer *transfer, void *to, size_t size) __must_check;
+
+/* Pieces of the program's memory, for readv() and its like. */
+struct pieces {
+	struct abi_iovec *piece;
+	unsigned nr;
+	size_t total; /* bytes of all */
+};
+
+/*
+ * Read their array from the program's memory. Returns 0, and piece is for kfree(); -EINVAL: more
+ * than IOV_MAX, or of more bytes than a file can have; -EFAULT; -ENOMEM.
+ */
+int pieces_from_user(struct pieces *pieces, uintptr_t from, uint64_t nr) __must_check;
 
 #endif

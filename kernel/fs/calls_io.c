@@ -67,36 +67,6 @@ SYSCALL(18, pwrite64, 4, sys_pwrite64);
 
 /* ---- Several pieces ------------------------------------------------------------------------ */
 
-struct pieces {
-	struct abi_iovec *piece;
-	unsigned nr;
-	size_t total;
-};
-
-static int
-read_pieces(struct pieces *pieces, uintptr_t from, uint64_t nr)
-{
-	if (nr > IOV_MAX)
-		return -EINVAL;
-	*pieces = (struct pieces){ .nr = (unsigned)nr };
-	pieces->piece = kmalloc(nr * sizeof(struct abi_iovec), GFP_KERNEL);
-	if (!pieces->piece)
-		return -ENOMEM;
-	if (copy_from_user(pieces->piece, from, nr * sizeof(struct abi_iovec)))
-		goto bad_address;
-	for (unsigned i = 0; i < nr; i++) {
-		if (pieces->piece[i].size > (uint64_t)INT64_MAX - pieces->total) {
-			kfree(pieces->piece);
-			return -EINVAL;
-		}
-		pieces->total += pieces->piece[i].size;
-	}
-	return 0;
-bad_address:
-	kfree(pieces->piece);
-	return -EFAULT;
-}
-
 /* Copy all pieces into one. -EFAULT: not all can be read. */
 static int
 gather(const struct pieces *pieces, char *to)
@@ -166,7 +136,7 @@ move_pieces(int fd, uintptr_t from, uint64_t nr, const uint64_t *offset, bool wr
 	if (writes && !file_writable(file))
 		moved = -EBADF;
 	if (moved == 0)
-		moved = read_pieces(&pieces, from, nr);
+		moved = pieces_from_user(&pieces, from, nr);
 	if (moved == 0) {
 		moved = -EFAULT;
 		if (writes && pieces.nr > 1 && pieces.total > 0 && pieces.total <= GATHER_MAX)

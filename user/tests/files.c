@@ -358,3 +358,80 @@ CASE(reading_and_a_mapping_agree)
 	is(pread(fd, memory, 4, PAGE - 2), 4);
 	is(memcmp(memory, "abXd", 4), 0);
 }
+
+/* A memory file of three pages of 'a'. */
+static int
+file_in_memory(void)
+{
+	int fd = memfd_create("file", 0);
+	char *bytes = map(3);
+
+	need(fd >= 0);
+	memset(bytes, 'a', 3 * PAGE);
+	need(write(fd, bytes, 3 * PAGE) == (ssize_t)(3 * PAGE));
+	return fd;
+}
+
+static long
+blocks_of(int fd)
+{
+	struct stat status;
+
+	need(fstat(fd, &status) == 0);
+	return status.st_blocks;
+}
+
+static char
+byte_at(int fd, off_t at)
+{
+	char byte = -1;
+
+	need(pread(fd, &byte, 1, at) == 1);
+	return byte;
+}
+
+CASE(room_made_beforehand)
+{
+	int fd = memfd_create("file", 0);
+
+	need(fd >= 0);
+	is(fallocate(fd, 0, 10, PAGE), 0);
+	is(lseek(fd, 0, SEEK_END), PAGE + 10);
+	is(blocks_of(fd), 2 * PAGE / 512);
+	is(byte_at(fd, PAGE + 9), 0);
+	is(fallocate(fd, FALLOC_FL_KEEP_SIZE, 2 * PAGE, PAGE), 0);
+	is(lseek(fd, 0, SEEK_END), PAGE + 10);
+	is(blocks_of(fd), 3 * PAGE / 512);
+	fails(fallocate(fd, 0, 0, 0), EINVAL);
+	fails(fallocate(fd, 0, -1, 1), EINVAL);
+	fails(fallocate(open("/dev/null", O_RDONLY), 0, 0, 1), EBADF);
+}
+
+CASE(holes_punched)
+{
+	int fd = file_in_memory(), mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	char *memory = mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	need(memory != MAP_FAILED);
+	is(memory[PAGE], 'a');
+	is(fallocate(fd, mode, 100, 50), 0);
+	is(memory[99], 'a');
+	is(memory[100], 0);
+	is(memory[149], 0);
+	is(memory[150], 'a');
+	is(blocks_of(fd), 3 * PAGE / 512);
+	is(fallocate(fd, mode, PAGE - 10, PAGE + 30), 0);
+	is(blocks_of(fd), 2 * PAGE / 512);
+	is(byte_at(fd, PAGE - 11), 'a');
+	is(memory[PAGE - 10], 0);
+	is(memory[PAGE], 0);
+	is(memory[2 * PAGE + 19], 0);
+	is(byte_at(fd, 2 * PAGE + 20), 'a');
+	is(lseek(fd, 0, SEEK_END), 3 * PAGE);
+	is(fallocate(fd, mode, 0, 10 * PAGE), 0);
+	is(blocks_of(fd), 0);
+	is(lseek(fd, 0, SEEK_END), 3 * PAGE);
+	is(memory[3 * PAGE - 1], 0);
+	fails(fallocate(fd, FALLOC_FL_PUNCH_HOLE, 0, PAGE), EOPNOTSUPP);
+	fails(fallocate(fd, 64, 0, PAGE), EOPNOTSUPP); /* there is no such mode */
+}

@@ -134,6 +134,8 @@ static const struct {
 	{ SYS_mlock2, "aln" },
 	{ SYS_mlockall, "n" },
 	{ SYS_munlockall, "" },
+	{ SYS_process_vm_readv, "mbnbnz" },
+	{ SYS_process_vm_writev, "mbnbnz" },
 	{ SYS_arch_prctl, "xb" },
 	{ SYS_gettid, "" },
 	{ SYS_tkill, "ms" },

@@ -20,6 +20,7 @@
  */
 #include <address_space.h>
 #include <errno.h>
+#include <slab.h>
 #include <string.h>
 #include <uaccess.h>
 
@@ -135,4 +136,28 @@ transfer_in(struct transfer *transfer, void *to, size_t size)
 	else
 		left_over = size;
 	return step_on(transfer, size, left_over);
+}
+
+int
+pieces_from_user(struct pieces *pieces, uintptr_t from, uint64_t nr)
+{
+	int error = 0;
+
+	if (nr > IOV_MAX)
+		return -EINVAL;
+	*pieces = (struct pieces){ .nr = (unsigned)nr };
+	pieces->piece = kmalloc(nr * sizeof(struct abi_iovec), GFP_KERNEL);
+	if (!pieces->piece)
+		return -ENOMEM;
+	if (copy_from_user(pieces->piece, from, nr * sizeof(struct abi_iovec)))
+		error = -EFAULT;
+	for (unsigned i = 0; !error && i < nr; i++) {
+		if (pieces->piece[i].size > (uint64_t)INT64_MAX - pieces->total)
+			error = -EINVAL;
+		else
+			pieces->total += pieces->piece[i].size;
+	}
+	if (error)
+		kfree(pieces->piece);
+	return error;
 }

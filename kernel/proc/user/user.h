@@ -372,6 +372,7 @@ void credentials_exec(uint32_t set_uid, uint32_t set_gid);
 
 /* May the running process send signals to that process, and change what it may use? */
 bool may_control_locked(const struct process *process);
+bool may_access_memory_locked(const struct process *process);
 
 /* May it change its niceness, policy and CPUs? */
 bool may_schedule_locked(const struct process *process);

@@ -63,6 +63,22 @@ may_control_locked(const struct process *process)
 	       me->effective == other->real || me->effective == other->saved;
 }
 
+/* To read and write its memory: nothing of it is anybody else's. */
+bool
+may_access_memory_locked(const struct process *process)
+{
+	const struct ids *user = &process->private->credentials.uid;
+	const struct ids *group = &process->private->credentials.gid;
+	uint32_t me = mine()->uid.real, mine_group = mine()->gid.real;
+
+	assert_held(&process_lock);
+	if (process == process_current() || is_privileged())
+		return true;
+	return me == user->real && me == user->effective && me == user->saved &&
+	       mine_group == group->real && mine_group == group->effective &&
+	       mine_group == group->saved && !process->private->undumpable;
+}
+
 /* To change where and when it runs. */
 bool
 may_schedule_locked(const struct process *process)
