@@ -90,7 +90,7 @@ FILES_LAB3 := mm/bump_arena.h mm/element_set.h mm/fixed_pool.h mm/heap_protectio
 	tests/host/fuzz/fuzz_pool.c tests/host/fuzz/fuzz_slab.c handouts/figures/slab-% \
 	tests/tools/test_gdb_slab.py tests/tools/test_fast_path.py tests/tools/test_heap_report.py
 MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c memory_protection.c \
-	page_cache.c page_reading.c page_table.c page_tree.c region.c reverse_map.c \
+	page_cache.c page_reading.c page_table.c page_tree.c populate.c region.c reverse_map.c \
 	space_access.c space_advice.c space_console.c space_fork.c space_layout.c space_map.c \
 	space_move.c space_report.c space_trace.c stack_protection.c user_heap.c user_page.c \
 	write_back.c

@@ -304,6 +304,8 @@ copy_pages(struct gather *gather, const struct region *region, struct address_sp
 
 	assert_space_locked(gather->space);
 	assert_space_locked(child);
+	if (region->flags & REGION_WIPE_ON_FORK)
+		return 0; /* what the child has there is zeroes */
 	for (uintptr_t at = region_start(region);
 	     !error && page_table_next_row(&gather->space->table, at, region_end(region), &row);
 	     at = page_row_end(&row))

@@ -58,7 +58,7 @@ copy_locked(struct address_space *parent, struct address_space *child)
 		if (region->flags & REGION_NO_FORK)
 			continue;
 		error = copy_region(region, child);
-		if (!error && region_is_private(region) && !(region->flags & REGION_WIPE_ON_FORK))
+		if (!error && region_is_private(region))
 			error = copy_pages(&gather, region, child);
 	}
 	gather_end(&gather);

@@ -389,7 +389,7 @@ int huge_copy(struct gather *gather, struct page_row *row, struct address_space 
 int huge_prepare_move(struct address_space *space, struct page_row *row, uintptr_t to) __must_check;
 void huge_move(struct gather *gather, struct page_row *row, uintptr_t to);
 
-/* ---- Faults: mm/demand_paging.c, mm/stack_protection.c -------------------------------------- */
+/* ---- Faults: mm/demand_paging.c, mm/populate.c, mm/stack_protection.c ------------------------ */
 
 /* The fault handler for a region that has been found. Space locked. */
 enum fault_result fault_in_region(struct address_space *space, struct region *region,
@@ -401,8 +401,7 @@ enum fault_result fault_in_region(struct address_space *space, struct region *re
  */
 int populate(struct address_space *space, uintptr_t start, uintptr_t end) __must_check;
 
-/* The same for [start, end) of one region, and a kind of access. -EFAULT, too: it may not have
- * that. */
+/* The same in one region, for one kind of access. -EFAULT, too: it may not have that. */
 int populate_region(struct address_space *space, struct region *region, uintptr_t start,
 		    uintptr_t end, enum fault_access access) __must_check;
 

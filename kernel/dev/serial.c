@@ -61,9 +61,6 @@ enum uart_register {
 /* 1.8432 MHz / 16 / 115200 */
 #define DIVISOR 1
 
-/* How often to look for a byte that follows another: some 50 ms on an emulator. */
-#define EARLY_POLLS 100000
-
 /* Enough for what a user pastes while a command is running. */
 #define RING_SIZE 1024 /* a power of two */
 
@@ -97,21 +94,18 @@ uart_probe(void)
 }
 
 /*
- * Switching the FIFO on clears it, so what has been sent already is taken first. Each byte
- * taken lets an emulator's sender deliver the next one a moment later, on a busy host a long
- * moment. Only the boot CPU runs.
+ * Switching the FIFO on clears it. Where somebody has sent something already, it stays off, and
+ * the chip holds one byte: an emulator's sender has the others, and delivers the next one whenever
+ * one is taken, so that there is no moment in which nothing could be lost. That costs an interrupt
+ * for every byte.
  */
 static void
-keep_early_input(void)
+fifo_enable(void)
 {
-	unsigned polls = inb(UART_LSR) & LSR_READY ? EARLY_POLLS : 0;
-
-	for (; polls > 0 && input.head < RING_SIZE; polls--) {
-		if (!(inb(UART_LSR) & LSR_READY))
-			continue;
-		input.ring[input.head++] = inb(UART_DATA);
-		polls = EARLY_POLLS;
-	}
+	if (inb(UART_LSR) & LSR_READY)
+		return;
+	outb(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER8);
+	(void)inb(UART_DATA); /* a sender that waits for a byte to be taken goes on */
 }
 
 void
@@ -125,9 +119,7 @@ serial_init_early(void)
 	outb(UART_DIVISOR_LOW, DIVISOR & 0xff);
 	outb(UART_DIVISOR_HIGH, DIVISOR >> 8);
 	outb(UART_LCR, LCR_8N1);
-	keep_early_input();
-	outb(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER8);
-	(void)inb(UART_DATA); /* a sender that waits for a byte to be taken goes on */
+	fifo_enable();
 	outb(UART_MCR, MCR_DTR_RTS);
 }
 

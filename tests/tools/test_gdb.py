@@ -229,7 +229,7 @@ def test_what_the_machine_prints_is_shown(kernel: Path) -> None:
     done = session(
         [ROOT / "scripts/debug", kernel], "tbreak console_run", "continue", CPUS="2", SERIAL=""
     )
-    assert "boot: 2 CPUs" in done.text
+    assert "IKOS: started by" in done.text  # later lines may come between the debugger's
 
 
 def test_every_command_is_listed_and_explained(console: Session) -> None:
