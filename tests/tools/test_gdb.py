@@ -699,20 +699,23 @@ def test_a_case_that_passes_ends_at_its_end(kernel: Path) -> None:
 # ---- On a terminal --------------------------------------------------------------------------
 
 
-def test_two_terminals_and_their_keys(kernel: Path) -> None:
+def test_two_terminals_and_their_keys(kernel: Path, tmp_path: Path) -> None:
+    # At a place of its own: any other test's debugger would be attached to what waits.
+    own = tmp_path / "kernel.elf"
+    own.symlink_to(kernel)
     pexpect = pytest.importorskip("pexpect", reason="needs the package python3-pexpect")
 
     def terminal(*words: str | Path) -> "pexpect.spawn":
         words = (str(word) for word in words)
         return pexpect.spawn(sys.executable, list(words), encoding="latin-1", timeout=LIMIT_S)
 
-    machine = terminal(ROOT / "scripts/debug", "--wait", kernel)
+    machine = terminal(ROOT / "scripts/debug", "--wait", own)
     debugger = None
     try:
         machine.expect("type:  make gdb\r\n")
         machine.expect("press Ctrl-A, then X.")
-        assert "is in use" in failing(ROOT / "scripts/debug", "--wait", kernel)
-        debugger = terminal(ROOT / "scripts/debug", kernel)
+        assert "is in use" in failing(ROOT / "scripts/debug", "--wait", own)
+        debugger = terminal(ROOT / "scripts/debug", own)
         debugger.expect(r"\(gdb\) ")
         debugger.sendline("tbreak kernel_main")
         debugger.sendline("continue")
