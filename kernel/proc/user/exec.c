@@ -419,6 +419,8 @@ replace_program(struct exec *exec)
 	space_forbid_huge(exec->space, space_forbids_huge(process_current()->space));
 	error = load(exec);
 	if (!error)
+		error = signal_actions_unshare();
+	if (!error)
 		error = process_kill_other_threads();
 	if (error) {
 		space_put(exec->space);

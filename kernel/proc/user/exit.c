@@ -287,7 +287,7 @@ parent_waits_locked(const struct process *parent)
 
 	if (!parent)
 		return false;
-	action = &parent->private->action[SIGCHLD - 1];
+	action = &parent->private->actions->of[SIGCHLD - 1];
 	return action->handler != SIG_IGN && !(action->flags & SA_NOCLDWAIT);
 }
 
@@ -296,7 +296,7 @@ static bool
 wants_signal_locked(const struct process *process)
 {
 	return process->state == PROCESS_ZOMBIE ||
-	       !(process->parent->private->action[SIGCHLD - 1].flags & SA_NOCLDSTOP);
+	       !(process->parent->private->actions->of[SIGCHLD - 1].flags & SA_NOCLDSTOP);
 }
 
 void

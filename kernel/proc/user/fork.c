@@ -23,9 +23,9 @@
 
 /* Flags that are obeyed, and those that mean nothing here. */
 #define CLONE_KNOWN                                                                                \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD |          \
-	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID |          \
-	 CLONE_SYSVSEM | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO)
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |          \
+	 CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |                \
+	 CLONE_CHILD_SETTID | CLONE_SYSVSEM | CLONE_DETACHED | CLONE_UNTRACED | CLONE_IO)
 
 struct clone_args {
 	uint64_t flags; /* CLONE_*, the signal for the parent in the lowest byte */
@@ -50,12 +50,14 @@ static int
 check_flags(const struct clone_args *args)
 {
 	uint64_t flags = args->flags & ~(uint64_t)CSIGNAL;
-	uint64_t thread = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
-
 	if (flags & ~(uint64_t)CLONE_KNOWN || (args->flags & CSIGNAL) > NR_SIGNALS)
 		return -EINVAL;
-	/* Signal handlers are a process's: who shares them shares the process. */
-	if (flags & (CLONE_THREAD | CLONE_SIGHAND) && (flags & thread) != thread)
+	/* A handler is code, and runs in the process that has it. */
+	if ((flags & CLONE_THREAD && !(flags & CLONE_SIGHAND)) ||
+	    (flags & CLONE_SIGHAND && !(flags & CLONE_VM)))
+		return -EINVAL;
+	/* Children of nobody could not be waited for. */
+	if (flags & CLONE_PARENT && process_current() == first_process)
 		return -EINVAL;
 	if (flags & CLONE_SETTLS && args->tls >= USER_END)
 		return -EPERM;
@@ -110,7 +112,43 @@ copy_process(struct process *child, struct process *parent, uint64_t flags)
 		child->fs = fs_context_get(parent->fs);
 	else
 		error = fs_context_copy(parent->fs, &child->fs);
+	if (!error && flags & CLONE_SIGHAND)
+		signal_actions_share(child, parent);
 	return error;
+}
+
+/* clone(CLONE_PARENT): a child of the running process becomes one of its parent. */
+static void
+become_sibling_locked(struct process *child)
+{
+	struct process *me = child->parent, *parent = me->parent;
+
+	assert_held(&process_lock);
+	child->private->exit_signal = me->private->exit_signal;
+	if (!parent)
+		return;
+	list_del(&child->private->sibling);
+	list_add_tail(&child->private->sibling, &parent->private->children);
+	child->parent = parent;
+	child->private->parent_pid = parent->pid;
+}
+
+/* More processes than the user may have? Counted where that is limited, and not for root. */
+static bool
+has_too_many_locked(void)
+{
+	const struct process *me = process_current(), *process;
+	uint32_t user = me->private->credentials.uid.real;
+	uint64_t nr = 0, limit = me->private->limit[RLIMIT_NPROC].current;
+
+	assert_held(&process_lock);
+	if (limit == RLIM_INFINITY || is_privileged())
+		return false;
+	for (process = process_next_locked(0); process;
+	     process = process_next_locked(process->pid + 1))
+		if (process->private->credentials.uid.real == user)
+			nr += process->private->nr_threads;
+	return nr >= limit;
 }
 
 /* Before the new thread runs. As in Linux, a bad pointer is no error. */
@@ -137,10 +175,10 @@ clone_thread(const struct clone_args *args)
 		return -EAGAIN;
 	copy_thread(new, args);
 	flags = spin_lock_irqsave(&process_lock);
-	if (process->private->ending || process->private->execer) {
+	if (process->private->ending || process->private->execer || has_too_many_locked()) {
 		spin_unlock_irqrestore(&process_lock, flags);
 		user_thread_discard(new);
-		return -EAGAIN; /* nobody will see it */
+		return -EAGAIN; /* of one that ends, nobody will see it */
 	}
 	user_thread_publish_locked(new);
 	tid = thread_tid(new);
@@ -184,7 +222,14 @@ clone_process(const struct clone_args *args)
 		child->private->vfork_done = &vfork_done;
 
 	flags = spin_lock_irqsave(&process_lock);
+	if (has_too_many_locked()) {
+		spin_unlock_irqrestore(&process_lock, flags);
+		user_thread_discard(new);
+		goto not_copied;
+	}
 	process_publish_locked(child, new);
+	if (args->flags & CLONE_PARENT)
+		become_sibling_locked(child);
 	pid = child->pid;
 	spin_unlock_irqrestore(&process_lock, flags);
 	tell_parent(args, pid);

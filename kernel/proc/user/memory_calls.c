@@ -18,17 +18,33 @@ my_space(void)
 	return user_current()->space;
 }
 
-/* Does the process stay below RLIMIT_AS with length more bytes? */
 static bool
-within_limit(size_t length)
+fits(size_t pages, size_t length, uint64_t limit)
+{
+	return limit == RLIM_INFINITY || (length <= limit && pages * PAGE_SIZE <= limit - length);
+}
+
+/*
+ * Does the process stay below RLIMIT_AS with length more bytes, and below RLIMIT_DATA if they are
+ * data: private, writable, and no stack?
+ */
+static bool
+within_limit(size_t length, bool data)
 {
 	uint64_t limit = process_limit(RLIMIT_AS);
+	uint64_t data_limit = data ? process_limit(RLIMIT_DATA) : RLIM_INFINITY;
 	struct space_stats stats;
 
-	if (limit == RLIM_INFINITY)
+	if (limit == RLIM_INFINITY && data_limit == RLIM_INFINITY)
 		return true;
 	space_get_stats(my_space(), &stats);
-	return length <= limit && stats.mapped * PAGE_SIZE <= limit - length;
+	return fits(stats.mapped, length, limit) && fits(stats.data, length, data_limit);
+}
+
+static bool
+is_data(unsigned prot, unsigned flags)
+{
+	return prot & PROT_WRITE && flags & MAP_PRIVATE && !(flags & MAP_GROWSDOWN);
 }
 
 /* Which rights a mapping of the file may ever have: *most. 0, or -EACCES for those asked for. */
@@ -121,7 +137,7 @@ sys_mmap(const uint64_t *arg)
 
 	if (arg[5] % PAGE_SIZE)
 		return -EINVAL;
-	if (!within_limit(arg[1]))
+	if (!within_limit(arg[1], is_data(prot, flags)))
 		return -ENOMEM;
 	error = check_mapping_lock(arg[1], flags);
 	if (error)
@@ -187,11 +203,19 @@ sys_brk(const uint64_t *arg)
 {
 	uintptr_t now = space_break(my_space(), 0);
 
-	if (arg[0] > now && !within_limit(arg[0] - now))
+	if (arg[0] > now && !within_limit(arg[0] - now, true))
 		return (int64_t)now;
 	return (int64_t)space_break(my_space(), arg[0]);
 }
 SYSCALL(12, brk, 1, sys_brk);
+
+static bool
+is_data_at(uintptr_t address)
+{
+	struct region_info info;
+
+	return space_region_at(my_space(), address, &info) && is_data(info.prot, info.flags);
+}
 
 static int64_t
 sys_mremap(const uint64_t *arg)
@@ -199,7 +223,7 @@ sys_mremap(const uint64_t *arg)
 	uintptr_t result;
 	int error;
 
-	if (arg[2] > arg[1] && !within_limit(arg[2] - arg[1]))
+	if (arg[2] > arg[1] && !within_limit(arg[2] - arg[1], is_data_at(arg[0])))
 		return -ENOMEM;
 	error = space_remap(my_space(), arg[0], arg[1], arg[2], (unsigned)arg[3], arg[4], &result);
 	return error ? error : (int64_t)result;

@@ -136,6 +136,7 @@ set_default_limits(struct abi_rlimit *limit)
 	limit[RLIMIT_STACK].current = MiB(8);
 	limit[RLIMIT_CORE] = (struct abi_rlimit){ 0, 0 };
 	limit[RLIMIT_NOFILE] = (struct abi_rlimit){ 1024, 4096 };
+	limit[RLIMIT_SIGPENDING] = (struct abi_rlimit){ 4096, 4096 };
 }
 
 /* What a child begins with of its parent's. */
@@ -145,7 +146,7 @@ inherit(struct process_private *child, struct process *parent)
 	struct process_private *from = parent->private;
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
 
-	memcpy(child->action, from->action, sizeof(child->action));
+	memcpy(child->actions->of, from->actions->of, sizeof(child->actions->of));
 	memcpy(child->limit, from->limit, sizeof(child->limit));
 	memcpy(child->process.name, parent->name, sizeof(child->process.name));
 	child->nice = from->nice;
@@ -161,6 +162,7 @@ inherit(struct process_private *child, struct process *parent)
 	child->env_end = from->env_end;
 	if (from->executable)
 		child->executable = file_get(from->executable);
+	timers_limit_cpu_locked(&child->process);
 	spin_unlock_irqrestore(&process_lock, flags);
 }
 
@@ -172,6 +174,11 @@ process_new(struct process *parent)
 	if (!new)
 		return NULL;
 	memset(new, 0, sizeof(*new));
+	new->actions = signal_actions_new();
+	if (!new->actions) {
+		kmem_cache_free(&process_cache, new);
+		return NULL;
+	}
 	new->process.private = new;
 	list_init(&new->children);
 	list_init(&new->threads);
@@ -300,6 +307,7 @@ process_discard(struct process *process)
 		fs_context_put(process->fs);
 	if (process->space)
 		space_put(process->space);
+	signal_actions_put(process->private->actions);
 	kmem_cache_free(&process_cache, process->private);
 }
 

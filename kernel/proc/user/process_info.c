@@ -34,9 +34,9 @@ fill_signals_locked(const struct process_private *private, struct process_info *
 		info->signals_blocked |= user->blocked;
 	}
 	for (int signal = 1; signal <= NR_SIGNALS; signal++) {
-		if (private->action[signal - 1].handler == SIG_IGN)
+		if (private->actions->of[signal - 1].handler == SIG_IGN)
 			info->signals_ignored |= SIGNAL_BIT(signal);
-		else if (private->action[signal - 1].handler != SIG_DFL)
+		else if (private->actions->of[signal - 1].handler != SIG_DFL)
 			info->signals_caught |= SIGNAL_BIT(signal);
 	}
 }

@@ -50,6 +50,8 @@ exchange_limit(int pid, unsigned resource, const struct abi_rlimit *wanted, stru
 		*old = process->private->limit[resource];
 	if (!error && wanted)
 		process->private->limit[resource] = *wanted;
+	if (!error && wanted && resource == RLIMIT_CPU)
+		timers_limit_cpu_locked(process);
 	spin_unlock_irqrestore(&process_lock, flags);
 	return error;
 }

@@ -17,6 +17,7 @@
  * thread->interrupted is cleared under process_lock, when nothing waits any more; who sends a
  * signal sets it under the same lock, so it cannot be lost.
  */
+#include <slab.h>
 #include <string.h>
 #include <time.h>
 
@@ -50,6 +51,7 @@ take_from_locked(struct signal_queue *queue, uint64_t set, struct abi_siginfo *i
 	}
 	if (found) {
 		*info = found->info;
+		queue->nr_records--;
 		list_del(&found->link);
 		list_add_tail(&found->link, dropped);
 	}
@@ -186,7 +188,7 @@ next_locked(struct user_thread *me, struct delivery *delivery, struct list_head 
 		signal_recalculate_locked(me);
 		return false;
 	}
-	action = &private->action[delivery->signal - 1];
+	action = &private->actions->of[delivery->signal - 1];
 	delivery->effect = signal_effect_locked(me->process, delivery->signal);
 	delivery->action = *action;
 	if (delivery->effect == EFFECT_HANDLER && action->flags & SA_RESETHAND)
@@ -235,7 +237,7 @@ no_stack_for(struct user_thread *me, int signal)
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
 
 	if (signal == SIGSEGV)
-		me->process->private->action[SIGSEGV - 1].handler = SIG_DFL;
+		me->process->private->actions->of[SIGSEGV - 1].handler = SIG_DFL;
 	spin_unlock_irqrestore(&process_lock, flags);
 	signal_current(SIGSEGV, SI_KERNEL, 0);
 }
@@ -302,6 +304,65 @@ signal_deliver(void)
 	}
 }
 
+/* ---- Actions ---------------------------------------------------------------------------- */
+
+static KMEM_CACHE(actions_cache, "signal_actions", sizeof(struct signal_actions), 0, 0, NULL);
+
+struct signal_actions *
+signal_actions_new(void)
+{
+	struct signal_actions *actions = kmem_cache_alloc(&actions_cache, GFP_KERNEL);
+
+	if (actions) {
+		memset(actions, 0, sizeof(*actions));
+		actions->users = 1;
+	}
+	return actions;
+}
+
+void
+signal_actions_put(struct signal_actions *actions)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	bool last = --actions->users == 0;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	if (last)
+		kmem_cache_free(&actions_cache, actions);
+}
+
+void
+signal_actions_share(struct process *child, struct process *parent)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	struct signal_actions *own = child->private->actions;
+
+	child->private->actions = parent->private->actions;
+	child->private->actions->users++;
+	spin_unlock_irqrestore(&process_lock, flags);
+	signal_actions_put(own);
+}
+
+int
+signal_actions_unshare(void)
+{
+	struct process_private *private = process_current()->private;
+	struct signal_actions *shared = private->actions, *own;
+	irqflags_t flags;
+
+	if (__atomic_load_n(&shared->users, __ATOMIC_RELAXED) == 1)
+		return 0;
+	own = signal_actions_new();
+	if (!own)
+		return -ENOMEM;
+	flags = spin_lock_irqsave(&process_lock);
+	memcpy(own->of, shared->of, sizeof(own->of));
+	private->actions = own;
+	spin_unlock_irqrestore(&process_lock, flags);
+	signal_actions_put(shared);
+	return 0;
+}
+
 void
 signals_exec(void)
 {
@@ -309,7 +370,7 @@ signals_exec(void)
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
 
 	for (int i = 0; i < NR_SIGNALS; i++) {
-		struct abi_sigaction *action = &me->process->private->action[i];
+		struct abi_sigaction *action = &me->process->private->actions->of[i];
 
 		*action = (struct abi_sigaction){
 			.handler = action->handler == SIG_IGN ? SIG_IGN : SIG_DFL,

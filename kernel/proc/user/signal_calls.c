@@ -15,7 +15,7 @@ exchange_action(int signal, const struct abi_sigaction *new, struct abi_sigactio
 {
 	struct process *process = process_current();
 	struct list_head dropped = LIST_INIT(dropped);
-	struct abi_sigaction *action = &process->private->action[signal - 1];
+	struct abi_sigaction *action = &process->private->actions->of[signal - 1];
 	struct user_thread *user;
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
 

@@ -59,6 +59,7 @@ void
 signals_init(struct signal_queue *queue)
 {
 	queue->set = 0;
+	queue->nr_records = 0;
 	list_init(&queue->records);
 }
 
@@ -70,6 +71,7 @@ signals_take(struct signal_queue *queue, uint64_t set, struct list_head *dropped
 	queue->set &= ~set;
 	list_for_each_entry_safe (record, next, &queue->records, link) {
 		if (set & SIGNAL_BIT(record->info.signo)) {
+			queue->nr_records--;
 			list_del(&record->link);
 			list_add_tail(&record->link, dropped);
 		}
@@ -90,7 +92,7 @@ signals_free(struct list_head *dropped)
 enum signal_effect
 signal_effect_locked(const struct process *process, int signal)
 {
-	const struct abi_sigaction *action = &process->private->action[signal - 1];
+	const struct abi_sigaction *action = &process->private->actions->of[signal - 1];
 
 	assert_held(&process_lock);
 	if (action->handler == SIG_IGN)
@@ -162,6 +164,7 @@ add_to_queue_locked(struct signal_queue *queue, int signal, struct signal_record
 	if (!record || (waits && signal < SIGRTMIN))
 		return false;
 	list_add_tail(&record->link, &queue->records);
+	queue->nr_records++;
 	return true;
 }
 
@@ -263,7 +266,7 @@ static void
 send_current(int signal, struct signal_record *record)
 {
 	struct user_thread *me = user_current();
-	struct abi_sigaction *action = &me->process->private->action[signal - 1];
+	struct abi_sigaction *action = &me->process->private->actions->of[signal - 1];
 	struct list_head dropped = LIST_INIT(dropped);
 	irqflags_t flags;
 
@@ -329,6 +332,7 @@ struct sending {
 	uint64_t value;
 	struct list_head dropped;
 	bool refused, sent; /* to somebody, for want of the right to; to somebody else */
+	bool queue_full;    /* it was not sent for that reason */
 };
 
 static bool
@@ -348,6 +352,22 @@ record_for(const struct sending *sending)
 	return record;
 }
 
+/*
+ * Is there no room for one more that is to be told of each time? RLIMIT_SIGPENDING is a limit for
+ * each queue here, as POSIX's SIGQUEUE_MAX may be (in Linux, for all of a user's).
+ */
+static bool
+has_no_room_locked(const struct process *process, const struct user_thread *user,
+		   const struct sending *sending, const struct signal_record *record)
+{
+	const struct signal_queue *queue = user ? &user->pending : &process->private->pending;
+
+	assert_held(&process_lock);
+	if (sending->signal < SIGRTMIN || sending->code == SI_USER)
+		return false;
+	return !record || queue->nr_records >= process->private->limit[RLIMIT_SIGPENDING].current;
+}
+
 static void
 send_or_drop_locked(struct process *process, struct user_thread *user, struct sending *sending,
 		    struct signal_record *record)
@@ -357,7 +377,9 @@ send_or_drop_locked(struct process *process, struct user_thread *user, struct se
 	assert_held(&process_lock);
 	sending->refused |= !may;
 	sending->sent |= may;
-	if (may && sending->signal && !is_protected_locked(process, sending->signal))
+	sending->queue_full |= may && has_no_room_locked(process, user, sending, record);
+	if (may && sending->signal && !sending->queue_full &&
+	    !is_protected_locked(process, sending->signal))
 		signal_send_locked(process, user, sending->signal, record, &sending->dropped);
 	else if (record)
 		list_add_tail(&record->link, &sending->dropped);
@@ -424,6 +446,8 @@ kill_processes(int64_t pid, struct sending *sending)
 	signals_free(&sending->dropped);
 	if (!found)
 		return -ESRCH;
+	if (sending->queue_full)
+		return -EAGAIN;
 	return sending->refused && !sending->sent ? -EPERM : 0;
 }
 
@@ -445,6 +469,8 @@ kill_thread(int pid, int tid, struct sending *sending)
 	signals_free(&sending->dropped);
 	if (!user)
 		return -ESRCH;
+	if (sending->queue_full)
+		return -EAGAIN;
 	return sending->refused ? -EPERM : 0;
 }
 

@@ -126,6 +126,17 @@ add_overrun(int32_t *overrun, uint64_t more)
 	*overrun = (int32_t)MIN((uint64_t)*overrun + more, OVERRUN_MAX);
 }
 
+/* Is it RLIMIT_CPU's, and has the process had all that it may have? */
+static bool
+is_final_locked(const struct timer *timer)
+{
+	const struct process_private *private = timer->process->private;
+	uint64_t most = private->limit[RLIMIT_CPU].max;
+
+	assert_held(&process_lock);
+	return timer == &private->cpu_limit && clock_now_locked(timer) / NSEC_PER_SEC >= most;
+}
+
 /* missed: expirations before this one that nobody was told of. */
 static void
 send_locked(const struct timer *timer, uint64_t missed, struct signal_record **spare)
@@ -136,8 +147,9 @@ send_locked(const struct timer *timer, uint64_t missed, struct signal_record **s
 	assert_held(&process_lock);
 	if (timer->notify == SIGEV_NONE)
 		return;
-	if (timer->id < 0) { /* setitimer() and alarm(): without a record */
-		signal_send_locked(timer->process, NULL, timer->signal, NULL,
+	if (timer->id < 0) { /* setitimer(), alarm(), a limit: without a record */
+		signal_send_locked(timer->process, NULL,
+				   is_final_locked(timer) ? SIGKILL : timer->signal, NULL,
 				   reaper_records_locked());
 		return;
 	}
@@ -276,6 +288,26 @@ timers_init(struct process *process)
 			.clock = interval_timers[i].clock,
 			.signal = interval_timers[i].signal,
 		};
+	private->cpu_limit = (struct timer){
+		.process = process,
+		.id = -1,
+		.clock = CLOCK_PROCESS_CPUTIME,
+		.signal = SIGXCPU,
+		.period = NSEC_PER_SEC,
+	};
+}
+
+void
+timers_limit_cpu_locked(struct process *process)
+{
+	const struct abi_rlimit *limit = &process->private->limit[RLIMIT_CPU];
+	struct timer *timer = &process->private->cpu_limit;
+	uint64_t seconds = MIN(limit->current, limit->max);
+
+	assert_held(&process_lock);
+	disarm_locked(timer);
+	if (seconds < UINT64_MAX / NSEC_PER_SEC)
+		arm_locked(timer, MAX(seconds, 1) * NSEC_PER_SEC);
 }
 
 /* Set one of the running process; what was before, in *old. */
@@ -587,6 +619,8 @@ timers_drop(struct process *process, bool has_ended)
 	}
 	for (unsigned i = 0; has_ended && i < NR_ITIMERS; i++)
 		disarm_locked(&private->itimer[i]);
+	if (has_ended)
+		disarm_locked(&private->cpu_limit);
 	spin_unlock_irqrestore(&process_lock, flags);
 	list_for_each_entry_safe (timer, next, &dropped, link)
 		kmem_cache_free(&timer_cache, timer);

@@ -31,6 +31,13 @@
 struct signal_queue {
 	uint64_t set;		  /* bit n - 1: signal n waits */
 	struct list_head records; /* what is known of them, in the order sent */
+	unsigned nr_records;
+};
+
+/* What a process does about signals. Processes may share it: clone(CLONE_SIGHAND). */
+struct signal_actions {
+	unsigned users;			     /* (p) processes */
+	struct abi_sigaction of[NR_SIGNALS]; /* (p) of signal n at n - 1 */
 };
 
 /* From the cache of records. A signal without one was sent by the kernel. */
@@ -135,8 +142,8 @@ struct process_private {
 	bool *vfork_done;	   /* (p) what its parent waits for in vfork(), or NULL */
 	int exit_signal;	   /* (p) what its parent gets */
 
-	struct signal_queue pending;		 /* (p) sent to the process */
-	struct abi_sigaction action[NR_SIGNALS]; /* (p) of signal n at n - 1 */
+	struct signal_queue pending;	/* (p) sent to the process */
+	struct signal_actions *actions; /* (p) */
 
 	struct file *executable;			  /* (p) */
 	uintptr_t arg_start, arg_end, env_start, env_end; /* (o) set by exec */
@@ -148,6 +155,7 @@ struct process_private {
 	struct list_head timers;			  /* (p) of timer_create(), by number */
 	struct list_head cpu_timers;	 /* (p) armed ones that measure processor time */
 	struct timer itimer[NR_ITIMERS]; /* of setitimer() */
+	struct timer cpu_limit;		 /* RLIMIT_CPU: each second from the limit on */
 	int nice;			 /* (p) */
 	uint32_t persona;		 /* (p) ADDR_NO_RANDOMIZE and the like */
 	int death_signal;		 /* (p) what it gets when its parent ends, or 0 */
@@ -363,6 +371,15 @@ void signal_deliver(void);
 /* A new program: handlers are forgotten. */
 void signals_exec(void);
 
+/*
+ * What a process does about signals, all by default; let a child that nobody has found yet do the
+ * same as its parent, for ever; and let the running process decide for itself again. NULL, -ENOMEM.
+ */
+struct signal_actions *signal_actions_new(void);
+void signal_actions_put(struct signal_actions *actions);
+void signal_actions_share(struct process *child, struct process *parent);
+int signal_actions_unshare(void) __must_check;
+
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
 /* ---- users.c ----------------------------------------------------------------------------- */
@@ -409,5 +426,8 @@ void timers_taken_locked(struct process *process, const struct abi_siginfo *info
 
 /* Its program is replaced, or it has ended. */
 void timers_drop(struct process *process, bool has_ended);
+
+/* RLIMIT_CPU has changed. */
+void timers_limit_cpu_locked(struct process *process);
 
 #endif
