@@ -56,6 +56,12 @@ bool file_forbids_exec(const struct file *file);
 /* Is it /dev/zero? To map that is to map anonymous memory. */
 bool file_is_zeroes(const struct file *file);
 
+/*
+ * Around mapping it: nobody seals it meanwhile. Returns whether a shared mapping may be written to.
+ */
+bool file_begin_map(struct file *file);
+void file_end_map(struct file *file);
+
 /* It has been mapped: that is an access. */
 void file_note_mapped(struct file *file);
 

@@ -72,6 +72,12 @@ void memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t 
 void memory_object_write_protect(struct memory_object *object, uint64_t first, uint64_t end);
 
 /*
+ * May anybody write to it who has it mapped shared, now or after mprotect()? The caller sees to it
+ * that nobody maps it meanwhile.
+ */
+bool memory_object_is_writable(struct memory_object *object);
+
+/*
  * Call fn, if not NULL, for every entry of a page table that leads to a page, with the address
  * space locked. The caller has a reference to the page. Returns how many there were. May sleep.
  */

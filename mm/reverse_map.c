@@ -143,6 +143,20 @@ memory_object_unmap(struct memory_object *object, uint64_t first, uint64_t end, 
 	walk_spaces(&walk);
 }
 
+bool
+memory_object_is_writable(struct memory_object *object)
+{
+	irqflags_t irq = spin_lock_irqsave(&object->lock);
+	struct region *region;
+	bool writable = false;
+
+	list_for_each_entry (region, &object->regions, object_link)
+		writable |=
+		    region->space && !region_is_private(region) && region->max_prot & PROT_WRITE;
+	spin_unlock_irqrestore(&object->lock, irq);
+	return writable;
+}
+
 void
 memory_object_write_protect(struct memory_object *object, uint64_t first, uint64_t end)
 {

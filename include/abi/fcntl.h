@@ -40,6 +40,15 @@
 #define F_DUPFD_CLOEXEC 1030
 #define F_SETPIPE_SZ	1031
 #define F_GETPIPE_SZ	1032
+#define F_ADD_SEALS	1033
+#define F_GET_SEALS	1034
+
+#define F_SEAL_SEAL	    1  /* no more seals */
+#define F_SEAL_SHRINK	    2  /* it does not get shorter */
+#define F_SEAL_GROW	    4  /* nor longer */
+#define F_SEAL_WRITE	    8  /* what it holds stays */
+#define F_SEAL_FUTURE_WRITE 16 /* but for what is mapped already */
+#define F_SEAL_ALL	    31
 
 #define FD_CLOEXEC 1
 

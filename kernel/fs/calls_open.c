@@ -85,6 +85,8 @@ sys_memfd_create(const uint64_t *arg)
 	inode = ramfs_create(S_IFREG | 0777, 0);
 	if (!inode)
 		return -ENOMEM;
+	if (flags & MFD_ALLOW_SEALING)
+		file_pages_allow_seals(inode);
 	error = file_create_nameless(inode, name, O_RDWR | O_LARGEFILE, &file);
 	return error ? error : install(file, flags & MFD_CLOEXEC);
 }
@@ -204,6 +206,14 @@ fcntl_file(struct file *file, int fd, int command, uint64_t value)
 	case F_GETPIPE_SZ:
 	case F_SETPIPE_SZ:
 		return pipe_capacity(file);
+	case F_ADD_SEALS:
+		if (!file_writable(file))
+			return -EPERM;
+		return inode_has_pages(file->inode)
+			   ? file_pages_add_seals(file->inode, (unsigned)value)
+			   : -EINVAL;
+	case F_GET_SEALS:
+		return inode_has_pages(file->inode) ? file_pages_seals(file->inode) : -EINVAL;
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:

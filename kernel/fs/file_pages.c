@@ -29,6 +29,7 @@
 struct file_pages {
 	struct page_cache cache;
 	struct inode *inode; /* (c) */
+	unsigned seals;	     /* F_SEAL_*; inode->lock */
 };
 
 static KMEM_CACHE(slab, "file_pages", sizeof(struct file_pages), 0, 0, NULL);
@@ -96,6 +97,7 @@ file_pages_create(struct inode *inode, const struct page_store *store)
 		return NULL;
 	page_cache_init(&file->cache, store ? &stored_ops : &memory_ops, store);
 	file->inode = inode;
+	file->seals = F_SEAL_SEAL;
 	return file;
 }
 
@@ -290,6 +292,22 @@ limit_size(struct transfer *from, uint64_t offset)
 	return -EFBIG;
 }
 
+/* Cut a write to what a sealed file takes. Returns 1, or -EPERM: nothing. */
+static int
+limit_to_seals(const struct file_pages *file, struct transfer *from, uint64_t offset)
+{
+	uint64_t size = __atomic_load_n(&file->cache.size, __ATOMIC_RELAXED);
+
+	if (from->left == 0)
+		return 1;
+	if (file->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	if (!(file->seals & F_SEAL_GROW))
+		return 1;
+	from->left = MIN(from->left, size - MIN(offset, size));
+	return from->left > 0 ? 1 : -EPERM;
+}
+
 static int64_t
 regular_write(struct file *file, struct transfer *from, uint64_t *offset)
 {
@@ -301,6 +319,8 @@ regular_write(struct file *file, struct transfer *from, uint64_t *offset)
 	if (file->flags & O_APPEND)
 		*offset = page_cache_size(cache);
 	now = limit_size(from, *offset);
+	if (now > 0)
+		now = limit_to_seals(inode->file, from, *offset);
 	if (*offset > page_cache_size(cache))
 		page_cache_zero_tail(cache);
 	while (from->left > 0 && now > 0) {
@@ -327,6 +347,7 @@ regular_size(struct file *file)
 int
 file_pages_truncate(struct inode *inode, uint64_t size)
 {
+	struct page_cache *cache = &inode->file->cache;
 	int error = 0;
 
 	if (size > MAX_FILE_SIZE)
@@ -334,13 +355,16 @@ file_pages_truncate(struct inode *inode, uint64_t size)
 	if (mount_is_read_only(inode))
 		return -EROFS;
 	mutex_lock(&inode->lock);
-	if (size > page_cache_size(&inode->file->cache) && size > process_limit(RLIMIT_FSIZE)) {
+	if (size > page_cache_size(cache) && size > process_limit(RLIMIT_FSIZE)) {
 		signal_current(SIGXFSZ, SI_USER, 0);
 		error = -EFBIG;
+	} else if ((size < page_cache_size(cache) && inode->file->seals & F_SEAL_SHRINK) ||
+		   (size > page_cache_size(cache) && inode->file->seals & F_SEAL_GROW)) {
+		error = -EPERM;
 	} else if (inode->ops->truncate) {
 		error = inode->ops->truncate(inode, size);
 	} else {
-		page_cache_truncate(&inode->file->cache, size);
+		page_cache_truncate(cache, size);
 	}
 	if (!error)
 		inode_touch(inode, true);
@@ -369,6 +393,10 @@ file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool ke
 	if (cache->store)
 		return -EOPNOTSUPP;
 	mutex_lock(&inode->lock);
+	if (inode->file->seals & F_SEAL_GROW && offset + size > page_cache_size(cache)) {
+		mutex_unlock(&inode->lock);
+		return -EPERM;
+	}
 	if (!keep_size && offset + size > page_cache_size(cache))
 		page_cache_zero_tail(cache);
 	for (uint64_t index = first; index < end && !error; index++) {
@@ -401,6 +429,10 @@ file_pages_punch(struct inode *inode, uint64_t offset, uint64_t size)
 	if (cache->store)
 		return -EOPNOTSUPP;
 	mutex_lock(&inode->lock);
+	if (inode->file->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) {
+		mutex_unlock(&inode->lock);
+		return -EPERM;
+	}
 	if (first_page > end_page) { /* all in one page */
 		page_cache_zero(cache, offset, end);
 	} else {
@@ -413,6 +445,63 @@ file_pages_punch(struct inode *inode, uint64_t offset, uint64_t size)
 	inode_touch(inode, true);
 	mutex_unlock(&inode->lock);
 	return 0;
+}
+
+/* ---- Seals ---------------------------------------------------------------------------------- */
+
+int
+file_pages_seals(struct inode *inode)
+{
+	return inode->file->cache.store
+		   ? -EINVAL
+		   : (int)__atomic_load_n(&inode->file->seals, __ATOMIC_RELAXED);
+}
+
+void
+file_pages_allow_seals(struct inode *inode)
+{
+	inode->file->seals = 0;
+}
+
+int
+file_pages_add_seals(struct inode *inode, unsigned seals)
+{
+	struct file_pages *file = inode->file;
+	unsigned fresh;
+	int error = 0;
+
+	if (file->cache.store || seals & ~(unsigned)F_SEAL_ALL)
+		return -EINVAL;
+	mutex_lock(&inode->lock);
+	fresh = seals & ~file->seals;
+	if (file->seals & F_SEAL_SEAL)
+		error = -EPERM;
+	else if (fresh & F_SEAL_WRITE && memory_object_is_writable(&file->cache.object))
+		error = -EBUSY;
+	else
+		__atomic_or_fetch(&file->seals, seals, __ATOMIC_RELAXED);
+	mutex_unlock(&inode->lock);
+	return error;
+}
+
+bool
+file_begin_map(struct file *file)
+{
+	struct inode *inode = file->inode;
+
+	if (!inode_has_pages(inode) || inode->file->cache.store)
+		return true;
+	mutex_lock(&inode->lock);
+	return !(inode->file->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}
+
+void
+file_end_map(struct file *file)
+{
+	struct inode *inode = file->inode;
+
+	if (inode_has_pages(inode) && !inode->file->cache.store)
+		mutex_unlock(&inode->lock);
 }
 
 const struct file_ops regular_ops = {

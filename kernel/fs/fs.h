@@ -406,6 +406,14 @@ int file_pages_truncate(struct inode *inode, uint64_t size);
 int file_pages_allocate(struct inode *inode, uint64_t offset, uint64_t size, bool keep_size);
 /* Bytes become zeroes, and their frames free. -EOPNOTSUPP on a disk. */
 int file_pages_punch(struct inode *inode, uint64_t offset, uint64_t size);
+/*
+ * F_SEAL_*: what can no longer be done with a file in memory, for good. add: -EPERM: it is sealed
+ * against that; -EBUSY: it cannot be sealed against writing while it is mapped for that. -EINVAL:
+ * it is on a disk. allow: of a new file, which otherwise cannot be sealed at all.
+ */
+int file_pages_seals(struct inode *inode);
+int file_pages_add_seals(struct inode *inode, unsigned seals);
+void file_pages_allow_seals(struct inode *inode);
 struct memory_object *file_pages_object(struct file_pages *file);
 /* The inode of an object if it is a regular file's, or NULL. */
 struct inode *object_inode(struct memory_object *object);

@@ -72,6 +72,16 @@ check_rights(const struct file *file, unsigned prot, unsigned flags, unsigned *m
 	return prot & ~*most ? -EACCES : 0;
 }
 
+/* With its seals held: may it be mapped so, and with which rights at most? */
+static int
+check_seals(bool writable, unsigned prot, unsigned flags, unsigned *most)
+{
+	if (writable || (flags & MAP_TYPE) == MAP_PRIVATE)
+		return 0;
+	*most &= ~(unsigned)PROT_WRITE;
+	return prot & PROT_WRITE ? -EPERM : 0;
+}
+
 /* May so many more bytes be locked? Without privilege RLIMIT_MEMLOCK says. */
 static int
 check_lock_limit(uintptr_t start, size_t length)
@@ -114,6 +124,9 @@ map_file(uintptr_t *at, const uint64_t *arg)
 	if (!file)
 		return -EBADF;
 	error = arg[1] ? check_rights(file, prot, flags, &most) : -EINVAL;
+	if (error)
+		goto refused;
+	error = check_seals(file_begin_map(file), prot, flags, &most);
 	if (!error && file_is_zeroes(file))
 		error =
 		    space_map(my_space(), at, arg[1], prot, flags | MAP_ANONYMOUS, NULL, 0, most);
@@ -124,6 +137,8 @@ map_file(uintptr_t *at, const uint64_t *arg)
 		    space_map(my_space(), at, arg[1], prot, flags, file_object(file), arg[5], most);
 	if (!error)
 		file_note_mapped(file);
+	file_end_map(file);
+refused:
 	file_put(file);
 	return error;
 }
