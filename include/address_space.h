@@ -116,7 +116,7 @@ int space_lock_all(struct address_space *space, int flags); /* MCL_*; 0: munlock
 
 /* How many regions a space may have at most. Spaces that have more keep them. */
 uint64_t space_regions_max(void);
-void space_set_regions_max(uint64_t nr);
+extern uint64_t regions_max; /* (a) */
 
 /* No huge pages in it from now on, whatever was asked for; or as was asked again. */
 void space_forbid_huge(struct address_space *space, bool forbid);

@@ -82,6 +82,13 @@ void system_node_name(char *name, size_t size);
  * the next one, described, with how many pages of it there are; or -1.
  */
 struct abi_shmid_ds;
+struct shm_limits {
+	uint64_t size_max;     /* (a) bytes of a segment */
+	uint64_t pages_max;    /* (a) of all */
+	uint64_t segments_max; /* (a) at most SHM_SEGMENTS_MAX */
+};
+extern struct shm_limits shm_limits; /* /proc/sys sets them */
+
 int shm_next(unsigned *place, struct abi_shmid_ds *what, size_t *resident);
 
 /* ---- Whose files it may use ---------------------------------------------------------------- */

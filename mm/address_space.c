@@ -270,12 +270,6 @@ space_regions_max(void)
 	return __atomic_load_n(&regions_max, __ATOMIC_RELAXED);
 }
 
-void
-space_set_regions_max(uint64_t nr)
-{
-	__atomic_store_n(&regions_max, nr, __ATOMIC_RELAXED);
-}
-
 struct memory_object *
 space_object_at(struct address_space *space, uintptr_t address)
 {

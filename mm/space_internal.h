@@ -27,8 +27,6 @@
 #define REGION_NO_DUMP	     0x08000000u /* would not be in a core dump, were there any */
 #define REGION_KEPT_FLAGS    (MAP_SHARED | MAP_PRIVATE | MAP_GROWSDOWN | MAP_LOCKED)
 
-extern uint64_t regions_max; /* (a) of one space */
-
 struct region {
 	struct range range;	      /* (m) where it is; also [key, end) for those who hold (o) */
 	struct address_space *space;  /* (c) NULL: a cursor, see reverse_map.c */

@@ -297,17 +297,6 @@ show_max_map_count(struct text *text, int pid)
 	return 0;
 }
 
-int
-store_max_map_count(const char *text)
-{
-	uint64_t value;
-
-	if (parse_u64(text, &value) || value > INT32_MAX)
-		return -EINVAL;
-	space_set_regions_max(value);
-	return 0;
-}
-
 const struct proc_file proc_vm_files[] = {
 	{ "overcommit_memory", 0444, show_overcommit },
 	{ "max_map_count", 0644, show_max_map_count },

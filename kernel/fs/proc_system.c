@@ -259,21 +259,11 @@ show_pid_max(struct text *text, int pid)
 }
 
 static int
-store_pid_max(const char *text)
-{
-	uint64_t value;
-
-	if (parse_u64(text, &value) || value < PID_MAX_MIN || value > PID_MAX_MAX)
-		return -EINVAL;
-	__atomic_store_n(&pid_max, value, __ATOMIC_RELAXED);
-	return 0;
-}
-
-static int
 show_shmmax(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "%lu\n", (unsigned long)SHM_SIZE_MAX);
+	text_printf(text, "%lu\n",
+		    (unsigned long)__atomic_load_n(&shm_limits.size_max, __ATOMIC_RELAXED));
 	return 0;
 }
 
@@ -281,7 +271,8 @@ static int
 show_shmall(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "%lu\n", (unsigned long)(SHM_SIZE_MAX / PAGE_SIZE));
+	text_printf(text, "%lu\n",
+		    (unsigned long)__atomic_load_n(&shm_limits.pages_max, __ATOMIC_RELAXED));
 	return 0;
 }
 
@@ -289,7 +280,8 @@ static int
 show_shmmni(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "%u\n", SHM_SEGMENTS_MAX);
+	text_printf(text, "%lu\n",
+		    (unsigned long)__atomic_load_n(&shm_limits.segments_max, __ATOMIC_RELAXED));
 	return 0;
 }
 
@@ -317,26 +309,15 @@ show_randomize_va_space(struct text *text, int pid)
 	return 0;
 }
 
-static int
-store_randomize(const char *text)
-{
-	uint64_t value;
-
-	if (parse_u64(text, &value) || value > LAYOUT_RANDOM_HEAP)
-		return -EINVAL;
-	__atomic_store_n(&randomize_va_space, value, __ATOMIC_RELAXED);
-	return 0;
-}
-
 const struct proc_file proc_kernel_files[] = {
 	{ "ostype", 0444, show_ostype },
 	{ "osrelease", 0444, show_osrelease },
 	{ "hostname", 0444, show_hostname },
 	{ "pid_max", 0644, show_pid_max },
 	{ "randomize_va_space", 0644, show_randomize_va_space },
-	{ "shmall", 0444, show_shmall },
-	{ "shmmax", 0444, show_shmmax },
-	{ "shmmni", 0444, show_shmmni },
+	{ "shmall", 0644, show_shmall },
+	{ "shmmax", 0644, show_shmmax },
+	{ "shmmni", 0644, show_shmmni },
 	{ NULL, 0, NULL },
 };
 
@@ -372,8 +353,11 @@ const struct proc_file proc_sysvipc_files[] = { { "shm", 0444, show_shm }, { NUL
 const struct proc_file proc_random_files[] = { { "uuid", 0444, show_uuid }, { NULL, 0, NULL } };
 
 const struct proc_setting proc_settings[] = {
-	{ "max_map_count", store_max_map_count },
-	{ "pid_max", store_pid_max },
-	{ "randomize_va_space", store_randomize },
-	{ NULL, NULL },
+	{ "max_map_count", &regions_max, 0, INT32_MAX },
+	{ "pid_max", &pid_max, PID_MAX_MIN, PID_MAX_MAX },
+	{ "randomize_va_space", &randomize_va_space, 0, LAYOUT_RANDOM_HEAP },
+	{ "shmall", &shm_limits.pages_max, 0, UINT64_MAX },
+	{ "shmmax", &shm_limits.size_max, 0, UINT64_MAX },
+	{ "shmmni", &shm_limits.segments_max, 0, SHM_SEGMENTS_MAX },
+	{ NULL, NULL, 0, 0 },
 };

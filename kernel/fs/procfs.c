@@ -16,6 +16,7 @@
  */
 #include "procfs.h"
 
+#include <cmdline.h>
 #include <printk.h>
 #include <process.h>
 #include <string.h>
@@ -146,6 +147,7 @@ text_write(struct file *file, struct transfer *from, uint64_t *offset)
 	const struct proc_setting *setting = setting_of(file->inode->private.data);
 	size_t size = from->left, length = size;
 	char line[STORE_MAX + 1];
+	uint64_t value;
 	int error;
 
 	(void)offset;
@@ -157,8 +159,10 @@ text_write(struct file *file, struct transfer *from, uint64_t *offset)
 	while (length > 0 && line[length - 1] == '\n')
 		length--;
 	line[length] = '\0';
-	error = setting->store(line);
-	return error ? error : (int64_t)size;
+	if (parse_u64(line, &value) || value < setting->least || value > setting->most)
+		return -EINVAL;
+	__atomic_store_n(setting->value, value, __ATOMIC_RELAXED);
+	return (int64_t)size;
 }
 
 static const struct file_ops text_ops = {

@@ -26,14 +26,13 @@ struct proc_file {
 	int (*show)(struct text *text, int pid);
 };
 
-/* What sets something when a file of that name, which its mode says may be written, is. */
+/* A number that is set when a file of that name, which its mode says may be written, is. */
 struct proc_setting {
 	const char *name;
-	int (*store)(const char *text); /* one line; returns 0 or an error */
+	uint64_t *value; /* (a) */
+	uint64_t least, most;
 };
 extern const struct proc_setting proc_settings[]; /* the last has no name */
-
-int store_max_map_count(const char *text);
 
 /* Files of /proc itself and of a directory below it, "" for itself; the last has no name. */
 struct proc_directory {

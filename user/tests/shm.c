@@ -244,3 +244,50 @@ CASE(all_segments)
 	is(shmctl(id, IPC_RMID, NULL), 0);
 	is(shmdt(memory), 0);
 }
+
+/* ---- Limits that may be set --------------------------------------------------------------------
+ */
+
+/* What a file of /proc/sys/kernel says; and what it is to say. */
+static unsigned long
+limit(const char *name, const char *value)
+{
+	char path[64], text[32];
+	unsigned long now = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+	file = fopen(path, value ? "r+" : "r");
+	need(file && fgets(text, sizeof(text), file));
+	now = strtoul(text, NULL, 10);
+	rewind(file);
+	if (value)
+		need(fputs(value, file) >= 0 && fflush(file) == 0);
+	fclose(file);
+	return now;
+}
+
+CASE(size_and_number_are_limited)
+{
+	char before[32];
+	int id;
+
+	if (getuid() != 0)
+		skip("only the superuser can set limits");
+	snprintf(before, sizeof(before), "%lu", limit("shmmax", "8192"));
+	is(limit("shmmax", NULL), 8192);
+	fails(shmget(IPC_PRIVATE, 8193, 0600), EINVAL);
+	id = shmget(IPC_PRIVATE, 8192, 0600);
+	yes(id >= 0);
+	limit("shmmax", before);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+	snprintf(before, sizeof(before), "%lu", limit("shmmni", "0"));
+	fails(shmget(IPC_PRIVATE, 1, 0600), ENOSPC);
+	limit("shmmni", before);
+	snprintf(before, sizeof(before), "%lu", limit("shmall", "0"));
+	fails(shmget(IPC_PRIVATE, 1, 0600), ENOSPC);
+	limit("shmall", before);
+	id = shmget(IPC_PRIVATE, 8193, 0600);
+	yes(id >= 0);
+	is(shmctl(id, IPC_RMID, NULL), 0);
+}

@@ -61,6 +61,18 @@ static spinlock_t table_lock = SPINLOCK_INIT("shm", RANK_MODULE);
 static struct segment *table[SHM_SEGMENTS_MAX]; /* (t) table_lock */
 static uint16_t sequences[SHM_SEGMENTS_MAX];	/* (t) of the next in that place */
 
+struct shm_limits shm_limits = {
+	.size_max = SHM_SIZE_MAX,
+	.pages_max = SHM_SIZE_MAX / PAGE_SIZE,
+	.segments_max = SHM_SEGMENTS_MAX,
+};
+
+static uint64_t
+limit(const uint64_t *which)
+{
+	return __atomic_load_n(which, __ATOMIC_RELAXED);
+}
+
 static int64_t
 now_seconds(void)
 {
@@ -197,11 +209,33 @@ find_key_locked(int key)
 	return NULL;
 }
 
+static uint64_t
+pages_of(const struct segment *segment)
+{
+	return (segment->what.size + PAGE_SIZE - 1) / PAGE_SIZE;
+}
+
+/* Is there room for it beside those that there are? */
+static bool
+has_room_locked(const struct segment *segment)
+{
+	uint64_t nr = 0, pages = pages_of(segment);
+
+	assert_held(&table_lock);
+	for (unsigned i = 0; i < SHM_SEGMENTS_MAX; i++) {
+		nr += table[i] != NULL;
+		pages += table[i] ? pages_of(table[i]) : 0;
+	}
+	return nr < limit(&shm_limits.segments_max) && pages <= limit(&shm_limits.pages_max);
+}
+
 /* Enter it in a free place. Returns its number, or -ENOSPC. */
 static int
 enter_locked(struct segment *segment)
 {
 	assert_held(&table_lock);
+	if (!has_room_locked(segment))
+		return -ENOSPC;
 	for (unsigned i = 0; i < SHM_SEGMENTS_MAX; i++) {
 		if (table[i])
 			continue;
@@ -253,7 +287,7 @@ sys_shmget(const uint64_t *arg)
 		     : find_or_enter(key, arg[1], options, NULL, &used);
 	if (number != -ENOENT || !may_create)
 		return number;
-	if (arg[1] == 0 || arg[1] > SHM_SIZE_MAX)
+	if (arg[1] == 0 || arg[1] > MIN(limit(&shm_limits.size_max), SHM_SIZE_MAX))
 		return -EINVAL;
 	fresh = segment_create(key, arg[1], options);
 	if (!fresh)
@@ -488,11 +522,11 @@ static int64_t
 tell_limits(uintptr_t to)
 {
 	struct abi_shminfo limits = {
-		.size_max = SHM_SIZE_MAX,
+		.size_max = limit(&shm_limits.size_max),
 		.size_min = 1,
-		.segments_max = SHM_SEGMENTS_MAX,
-		.attached_max = SHM_SEGMENTS_MAX,
-		.pages_max = SHM_SIZE_MAX / PAGE_SIZE,
+		.segments_max = limit(&shm_limits.segments_max),
+		.attached_max = limit(&shm_limits.segments_max),
+		.pages_max = limit(&shm_limits.pages_max),
 	};
 	struct abi_shm_info info;
 	int highest = sum_up(&info);
