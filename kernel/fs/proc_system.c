@@ -231,6 +231,15 @@ show_ostype(struct text *text, int pid)
 	return 0;
 }
 
+/* Nothing has been loaded or forced that could be to blame for a fault. */
+static int
+show_tainted(struct text *text, int pid)
+{
+	(void)pid;
+	text_printf(text, "0\n");
+	return 0;
+}
+
 static int
 show_osrelease(struct text *text, int pid)
 {
@@ -318,6 +327,7 @@ const struct proc_file proc_kernel_files[] = {
 	{ "shmall", 0644, show_shmall },
 	{ "shmmax", 0644, show_shmmax },
 	{ "shmmni", 0644, show_shmmni },
+	{ "tainted", 0444, show_tainted },
 	{ NULL, 0, NULL },
 };
 

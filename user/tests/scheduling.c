@@ -55,6 +55,8 @@ CASE(ranges)
 	is(syscall(SYS_sched_get_priority_max, SCHED_FIFO), 99);
 	is(syscall(SYS_sched_get_priority_min, SCHED_RR), 1);
 	is(syscall(SYS_sched_get_priority_max, SCHED_RR), 99);
+	is(syscall(SYS_sched_get_priority_min, SCHED_DEADLINE), 0);
+	is(syscall(SYS_sched_get_priority_max, SCHED_DEADLINE), 0);
 	fails(syscall(SYS_sched_get_priority_max, 77), EINVAL);
 	fails(syscall(SYS_sched_get_priority_min, -1), EINVAL);
 }

@@ -124,16 +124,22 @@ SYSCALL(143, sched_getparam, 2, sys_sched_getparam);
 static int64_t
 sys_sched_get_priority_max(const uint64_t *arg)
 {
-	if (!is_policy((int)arg[0]))
+	int policy = (int)arg[0];
+
+	if (!is_policy(policy) && policy != SCHED_DEADLINE)
 		return -EINVAL;
-	return is_real_time((int)arg[0]) ? PRIORITY_MAX : 0;
+	return is_real_time(policy) ? PRIORITY_MAX : 0;
 }
 SYSCALL(146, sched_get_priority_max, 1, sys_sched_get_priority_max);
 
 static int64_t
 sys_sched_get_priority_min(const uint64_t *arg)
 {
-	return is_policy((int)arg[0]) ? is_real_time((int)arg[0]) : -EINVAL;
+	int policy = (int)arg[0];
+
+	if (!is_policy(policy) && policy != SCHED_DEADLINE)
+		return -EINVAL;
+	return is_real_time(policy);
 }
 SYSCALL(147, sched_get_priority_min, 1, sys_sched_get_priority_min);
 

@@ -35,6 +35,8 @@
 #define SHM_INFO     14
 #define SHM_STAT_ANY 15
 
+#define SHM_HUGETLB 04000 /* of shmget(): there are none */
+
 #define SHM_RDONLY 010000
 #define SHM_RND	   020000
 #define SHM_REMAP  040000
@@ -287,7 +289,8 @@ sys_shmget(const uint64_t *arg)
 		     : find_or_enter(key, arg[1], options, NULL, &used);
 	if (number != -ENOENT || !may_create)
 		return number;
-	if (arg[1] == 0 || arg[1] > MIN(limit(&shm_limits.size_max), SHM_SIZE_MAX))
+	if (options & SHM_HUGETLB || arg[1] == 0 ||
+	    arg[1] > MIN(limit(&shm_limits.size_max), SHM_SIZE_MAX))
 		return -EINVAL;
 	fresh = segment_create(key, arg[1], options);
 	if (!fresh)
