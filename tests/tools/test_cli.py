@@ -115,7 +115,7 @@ def test_the_end_of_the_grader_is_the_end_of_its_emulators(sample_tree: Path, fa
         time.sleep(0.05)
     assert _emulators_of(kernel)
     grader.send_signal(signal.SIGTERM)
-    _, error = grader.communicate(timeout=10)
+    _, error = grader.communicate(timeout=60)
     assert (grader.returncode, error) == (130, b"grade: interrupted\n")
     assert not _emulators_of(kernel)
 

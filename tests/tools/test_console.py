@@ -23,7 +23,7 @@ KERNEL = Path(os.environ.get("IKOS_KERNEL", ROOT / "build/gcc-debug/kernel.elf")
 
 PROMPT = "ikos> "
 COLUMNS = 80
-PATIENCE = 60  # seconds, for the slowest host
+PATIENCE = 150  # seconds, for the slowest host
 
 UP, DOWN, RIGHT, LEFT = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D"
 HOME, END, DELETE = "\x1b[H", "\x1b[F", "\x1b[3~"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LIMIT_S = 60
+LIMIT_S = 180
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("gdb") or not shutil.which("qemu-system-x86_64"), reason="needs GDB and QEMU"

@@ -16,7 +16,8 @@ def grade(lab: str, kernel: Path, *arguments: object) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("lab", LABS)
+# The first and the last, which differ most; make test marks all of them once.
+@pytest.mark.parametrize("lab", [LABS[0], LABS[-1]])
 def test_one_seed_gives_full_marks_and_the_same_bytes(
     lab: str, kernel: Path, tmp_path: Path
 ) -> None:

@@ -755,7 +755,7 @@ def boot(kernel: Path, words: str, *more: str, typed: str = "") -> str:
         "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", str(kernel), "-append", words,
     ]  # fmt: skip
     done = subprocess.run(
-        command, input="\r" * 4 + typed, capture_output=True, text=True, timeout=60, check=False
+        command, input="\r" * 4 + typed, capture_output=True, text=True, timeout=180, check=False
     )
     return done.stdout.replace("\r", "")
 
