@@ -74,6 +74,9 @@ void file_path(struct file *file, char *path, size_t size);
 /* The running process ends: if it leads a session, the session's terminal is nobody's now. */
 void terminal_leave(void);
 
+/* What poll() says of some file may have changed. From any context, with locks before RANK_POLL. */
+void poll_wake(void);
+
 /* ---- A process's share -------------------------------------------------------------------- */
 
 struct fd_table *fd_table_create(void); /* empty, one reference; NULL: no memory */

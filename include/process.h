@@ -58,6 +58,24 @@ void signal_current_because(int signal, int code, int error, uintptr_t address);
 /* Is a signal waiting that the running thread must see to: a sleep is to end with -EINTR? */
 bool signal_pending(void);
 
+struct abi_siginfo;
+
+/*
+ * Take the lowest signal of the set that waits for the running thread or its process, and describe
+ * it in *info. wait: sleep until there is one. Returns 0; or -EAGAIN or -ERESTARTSYS, and nothing
+ * was taken. Takes process_lock, under which the set is read anew each time that it looks.
+ */
+int signal_take(const uint64_t *set, bool wait, struct abi_siginfo *info) __must_check;
+
+/* Does one of the set wait? Takes process_lock. */
+bool signal_waits(const uint64_t *set);
+
+/*
+ * Give such a set other signals, without those that nobody may keep back: threads of the running
+ * process that wait for one of it, or poll, look again. Takes process_lock.
+ */
+void signal_change_set(uint64_t *set, uint64_t signals);
+
 /*
  * Block these signals instead, for a wait: until a signal has been handled, or this is taken back
  * because the wait ended without one.

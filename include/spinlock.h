@@ -30,6 +30,7 @@ enum lock_rank {
 	RANK_BUDDY,   /* struct buddy: free blocks */
 	RANK_DEVICE,  /* drivers' input queues */
 	RANK_PROCESS, /* processes and their signals */
+	RANK_POLL,    /* who waits for any of several files: also for signals */
 	RANK_SCHED,   /* threads, run queue, wait queues */
 	RANK_CONSOLE, /* output: may be taken under any other */
 };

@@ -559,9 +559,6 @@ void pipe_destroy(struct pipe *pipe);
 int pipe_make(unsigned flags, struct file *end[2]) __must_check;
 int64_t pipe_capacity(struct file *file); /* in bytes; -EBADF: it is no pipe */
 
-/* poll.c: what file_ops.poll says of some file may have changed. From any context. */
-void poll_wake(void);
-
 /* procfs.c */
 void procfs_init(void);
 bool inode_is_proc(const struct inode *inode);

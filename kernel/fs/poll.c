@@ -20,7 +20,7 @@
 
 #include "fs.h"
 
-static spinlock_t poll_lock = SPINLOCK_INIT("poll", RANK_DEVICE);
+static spinlock_t poll_lock = SPINLOCK_INIT("poll", RANK_POLL);
 static struct wait_queue poll_queue = WAIT_QUEUE_INIT(poll_queue);
 static uint64_t generation; /* (l) poll_lock */
 static unsigned nr_pollers; /* atomic */

@@ -61,6 +61,7 @@ static const struct {
 	{ "rt_sigprocmask, old", SYS_rt_sigprocmask, { SIG_BLOCK, 0, BAD, 8 } },
 	{ "rt_sigpending", SYS_rt_sigpending, { BAD, 8 } },
 	{ "rt_sigsuspend", SYS_rt_sigsuspend, { BAD, 8 } },
+	{ "signalfd4", SYS_signalfd4, { -1ul, BAD, 8, 0 } },
 	{ "sigaltstack, new", SYS_sigaltstack, { BAD, 0 } },
 	{ "sigaltstack, old", SYS_sigaltstack, { 0, BAD } },
 	{ "setitimer", SYS_setitimer, { 0, BAD, 0 } },

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -848,6 +849,17 @@ count_events(void)
 }
 
 static int
+read_signals(void)
+{
+	sigset_t none;
+	int fd;
+
+	sigemptyset(&none);
+	fd = signalfd(-1, &none, 0);
+	return fd < 0 ? errno : outcome(!close(fd));
+}
+
+static int
 high_descriptor(void)
 {
 	int fd = dup2(file, 900);
@@ -914,6 +926,7 @@ CASE(calls_on_open_files)
 	EVERY_REQUEST(NULL, write_much);
 	EVERY_REQUEST(NULL, through_a_pipe);
 	EVERY_REQUEST(NULL, count_events);
+	EVERY_REQUEST(NULL, read_signals);
 	EVERY_REQUEST(NULL, high_descriptor);
 	EVERY_REQUEST(NULL, lock_ranges);
 	EVERY_REQUEST(NULL, poll_many);

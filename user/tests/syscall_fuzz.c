@@ -161,6 +161,7 @@ static const struct {
 	{ SYS_utimensat, "fpbn" },
 	{ SYS_dup3, "ffn" },
 	{ SYS_pipe2, "bn" },
+	{ SYS_signalfd4, "fbnn" },
 	{ SYS_preadv, "fbnn" },
 	{ SYS_pwritev, "Fbnn" },
 	{ SYS_prlimit64, "znbb" },

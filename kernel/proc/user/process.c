@@ -185,6 +185,7 @@ process_new(struct process *parent)
 	wait_queue_init(&new->child_changed);
 	wait_queue_init(&new->threads_changed);
 	wait_queue_init(&new->continued);
+	wait_queue_init(&new->signal_sent);
 	signals_init(&new->pending);
 	new->exit_signal = SIGCHLD;
 	new->timer_slack_ns = new->default_slack_ns = DEFAULT_TIMER_SLACK_NS;

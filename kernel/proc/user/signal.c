@@ -73,6 +73,55 @@ signal_take_locked(struct user_thread *me, uint64_t set, struct abi_siginfo *inf
 	return signal;
 }
 
+/*
+ * Who reads signals mostly blocks them, so sending one interrupts nobody for that. All who wait are
+ * woken, for each may want other signals than the next.
+ */
+void
+signal_wake_readers_locked(struct process *process)
+{
+	assert_held(&process_lock);
+	wake_all(&process->private->signal_sent);
+	poll_wake();
+}
+
+int
+signal_take(const uint64_t *set, bool wait, struct abi_siginfo *info)
+{
+	struct user_thread *me = user_current();
+	struct wait_queue *sent = &me->process->private->signal_sent;
+	struct list_head dropped = LIST_INIT(dropped);
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	int signal, error = 0;
+
+	while (!(signal = signal_take_locked(me, *set, info, &dropped)) && !error)
+		error = wait ? wait_on_until(sent, &process_lock, WAIT_FOREVER) : -EAGAIN;
+	spin_unlock_irqrestore(&process_lock, flags);
+	signals_free(&dropped);
+	return signal ? 0 : error;
+}
+
+bool
+signal_waits(const uint64_t *set)
+{
+	struct user_thread *me = user_current();
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	bool waits = (me->pending.set | me->process->private->pending.set) & *set;
+
+	spin_unlock_irqrestore(&process_lock, flags);
+	return waits;
+}
+
+void
+signal_change_set(uint64_t *set, uint64_t signals)
+{
+	irqflags_t flags = spin_lock_irqsave(&process_lock);
+
+	*set = signals & ~SIGNALS_UNBLOCKABLE;
+	signal_wake_readers_locked(process_current());
+	spin_unlock_irqrestore(&process_lock, flags);
+}
+
 /* Must the running thread see to something before it goes on? */
 static bool
 has_work_locked(const struct user_thread *me)

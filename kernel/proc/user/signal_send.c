@@ -194,6 +194,7 @@ signal_send_locked(struct process *process, struct user_thread *user, int signal
 	queued = add_to_queue_locked(queue, signal, record);
 	if (taker && (!(taker->blocked & bit) || taker->waits_for & bit))
 		thread_interrupt(taker->thread);
+	signal_wake_readers_locked(process);
 done:
 	if (record && !queued)
 		list_add_tail(&record->link, dropped);

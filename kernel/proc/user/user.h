@@ -144,6 +144,7 @@ struct process_private {
 
 	struct signal_queue pending;	/* (p) sent to the process */
 	struct signal_actions *actions; /* (p) */
+	struct wait_queue signal_sent;	/* for signal_take() */
 
 	struct file *executable;			  /* (p) */
 	uintptr_t arg_start, arg_end, env_start, env_end; /* (o) set by exec */
@@ -358,6 +359,9 @@ bool signal_is_fatal(int signal);
 /* Take the lowest signal of the set that waits for the thread. Returns it, or 0. */
 int signal_take_locked(struct user_thread *user, uint64_t set, struct abi_siginfo *info,
 		       struct list_head *dropped);
+
+/* Those who wait in signal_take() for signals of the process, or poll, are to look again. */
+void signal_wake_readers_locked(struct process *process);
 
 /* Note in the running thread whether it has to see to anything. */
 void signal_recalculate_locked(struct user_thread *me);
