@@ -481,3 +481,86 @@ CASE(a_signal_for_one_thread)
 	is(raise(SIGUSR1), 0);
 	is(handled_by, getpid());
 }
+
+/* ---- Signals that another thread takes after all ------------------------------------------------
+ */
+
+static atomic_int nr_taken;
+
+/* Takes one of the signals of a set, and ends. */
+static void *
+take_one(void *set)
+{
+	int signal;
+
+	if (sigwait(set, &signal) == 0)
+		atomic_fetch_add(&nr_taken, 1);
+	return NULL;
+}
+
+CASE(as_many_threads_wake_as_signals_come)
+{
+	pthread_t thread[4];
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	need(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+	for (int round = 0; round < 20; round++) {
+		nr_taken = 0;
+		for (int i = 0; i < 4; i++)
+			need(pthread_create(&thread[i], NULL, take_one, &set) == 0);
+		usleep(2000);
+		/* All at once: the first is not yet awake when the last comes. */
+		kill(getpid(), SIGUSR1);
+		kill(getpid(), SIGUSR2);
+		kill(getpid(), SIGTERM);
+		kill(getpid(), SIGHUP);
+		for (int i = 0; i < 4; i++)
+			need(pthread_join(thread[i], NULL) == 0);
+		is(nr_taken, 4);
+	}
+}
+
+static volatile sig_atomic_t who_took;
+
+static void
+note_who(int signal)
+{
+	(void)signal;
+	who_took = gettid();
+}
+
+static void *
+sleep_until_taken(void *arg)
+{
+	*(volatile int *)arg = gettid();
+	while (!who_took)
+		usleep(1000);
+	return NULL;
+}
+
+CASE(who_blocks_a_signal_leaves_it_to_others)
+{
+	struct sigaction action = { .sa_handler = note_who };
+	volatile int tid = 0;
+	pthread_t thread;
+	sigset_t set, all;
+
+	need(sigaction(SIGUSR1, &action, NULL) == 0);
+	sigfillset(&all);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	need(pthread_create(&thread, NULL, sleep_until_taken, (void *)&tid) == 0);
+	while (!tid)
+		usleep(1000);
+	/* A handler runs with it blocked, and it comes again: the other thread is there for that.
+	 */
+	need(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+	is(kill(getpid(), SIGUSR1), 0);
+	need(pthread_join(thread, NULL) == 0);
+	is(who_took, tid);
+}

@@ -366,6 +366,7 @@ leave_process(struct user_thread *me, int status)
 	}
 	times_add(&private->times, thread_times(me->thread));
 	user_thread_unpublish_locked(me);
+	signal_leave_to_others_locked(me, UINT64_MAX);
 	me->process = NULL; /* which may be gone before its reaper comes */
 	give_to_reaper_locked(me);
 	wake_all(&private->threads_changed);

@@ -144,13 +144,33 @@ signal_recalculate_locked(struct user_thread *me)
 }
 
 void
+signal_leave_to_others_locked(struct user_thread *me, uint64_t set)
+{
+	struct process_private *private = me->process->private;
+	struct user_thread *user;
+
+	assert_held(&process_lock);
+	set &= private->pending.set;
+	list_for_each_entry (user, &private->threads, link) {
+		uint64_t takes = set & (~user->blocked | user->waits_for);
+
+		if (user == me || !takes)
+			continue;
+		thread_interrupt(user->thread);
+		set &= ~takes;
+	}
+}
+
+void
 signal_set_blocked(uint64_t blocked)
 {
 	struct user_thread *me = user_current();
 	irqflags_t flags = spin_lock_irqsave(&process_lock);
+	uint64_t before = me->blocked;
 
 	me->blocked = blocked & ~SIGNALS_UNBLOCKABLE;
 	signal_recalculate_locked(me);
+	signal_leave_to_others_locked(me, me->blocked & ~before);
 	spin_unlock_irqrestore(&process_lock, flags);
 }
 
@@ -218,6 +238,15 @@ wait_while_stopped_locked(struct user_thread *me)
 		wait_on(&private->continued, &process_lock);
 }
 
+/* The first process had blocked what it has no handler for. Only its own fault ends it. */
+static bool
+is_kept_from_locked(const struct process *process, const struct delivery *delivery)
+{
+	assert_held(&process_lock);
+	return process == first_process && delivery->effect != EFFECT_HANDLER &&
+	       !(SIGNALS_OF_FAULTS & SIGNAL_BIT(delivery->signal) && delivery->info.code > 0);
+}
+
 /* What to do about the next signal. Returns false if there is nothing left to do. */
 static bool
 next_locked(struct user_thread *me, struct delivery *delivery, struct list_head *dropped)
@@ -239,6 +268,8 @@ next_locked(struct user_thread *me, struct delivery *delivery, struct list_head 
 	}
 	action = &private->actions->of[delivery->signal - 1];
 	delivery->effect = signal_effect_locked(me->process, delivery->signal);
+	if (is_kept_from_locked(me->process, delivery))
+		delivery->effect = EFFECT_IGNORE;
 	delivery->action = *action;
 	if (delivery->effect == EFFECT_HANDLER && action->flags & SA_RESETHAND)
 		action->handler = SIG_DFL;

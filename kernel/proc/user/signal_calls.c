@@ -212,6 +212,7 @@ wait_for_one_of(uint64_t set, uint64_t until, struct abi_siginfo *info)
 		error = wait_for_signal_locked(until);
 	me->waits_for = 0;
 	signal_recalculate_locked(me);
+	signal_leave_to_others_locked(me, set & me->blocked);
 	spin_unlock_irqrestore(&process_lock, flags);
 	signals_free(&dropped);
 	return signal ? signal : error == -ETIMEDOUT ? -EAGAIN : -EINTR;

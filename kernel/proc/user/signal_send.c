@@ -22,9 +22,6 @@
 	(SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGCONT) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH))
 #define STOPPING                                                                                   \
 	(SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
-#define FORCED                                                                                     \
-	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |      \
-	 SIGNAL_BIT(SIGTRAP))
 
 static KMEM_CACHE(record_cache, "signal record", sizeof(struct signal_record), 8, 0, NULL);
 
@@ -202,11 +199,20 @@ done:
 
 /* ---- From the kernel --------------------------------------------------------------------- */
 
-/* The first process gets only what it has a handler for, or the system would lose it. */
+/*
+ * The first process gets only what it has a handler for, or the system would lose it; and what it
+ * blocks, as it may wait for that. user: who is to take it, or NULL: any thread.
+ */
 static bool
-is_protected_locked(struct process *process, int signal)
+is_protected_locked(struct process *process, struct user_thread *user, int signal)
 {
-	return process == first_process && signal_effect_locked(process, signal) != EFFECT_HANDLER;
+	uint64_t bit = SIGNAL_BIT(signal);
+
+	assert_held(&process_lock);
+	if (process != first_process || signal_effect_locked(process, signal) == EFFECT_HANDLER)
+		return false;
+	user = user ? user : taker_locked(process, signal);
+	return bit & SIGNALS_UNBLOCKABLE || (user && !(user->blocked & bit));
 }
 
 /* Without a record. Callable from interrupts. */
@@ -214,7 +220,7 @@ static void
 send_plain_locked(struct process *process, int signal)
 {
 	assert_held(&process_lock);
-	if (!is_protected_locked(process, signal))
+	if (!is_protected_locked(process, NULL, signal))
 		signal_send_locked(process, NULL, signal, NULL, reaper_records_locked());
 }
 
@@ -272,7 +278,7 @@ send_current(int signal, struct signal_record *record)
 	irqflags_t flags;
 
 	flags = spin_lock_irqsave(&process_lock);
-	if (FORCED & SIGNAL_BIT(signal) &&
+	if (SIGNALS_OF_FAULTS & SIGNAL_BIT(signal) &&
 	    (me->blocked & SIGNAL_BIT(signal) || action->handler == SIG_IGN)) {
 		action->handler = SIG_DFL;
 		me->blocked &= ~SIGNAL_BIT(signal);
@@ -380,7 +386,7 @@ send_or_drop_locked(struct process *process, struct user_thread *user, struct se
 	sending->sent |= may;
 	sending->queue_full |= may && has_no_room_locked(process, user, sending, record);
 	if (may && sending->signal && !sending->queue_full &&
-	    !is_protected_locked(process, sending->signal))
+	    !is_protected_locked(process, user, sending->signal))
 		signal_send_locked(process, user, sending->signal, record, &sending->dropped);
 	else if (record)
 		list_add_tail(&record->link, &sending->dropped);

@@ -363,6 +363,9 @@ int signal_take_locked(struct user_thread *user, uint64_t set, struct abi_siginf
 /* Those who wait in signal_take() for signals of the process, or poll, are to look again. */
 void signal_wake_readers_locked(struct process *process);
 
+/* The running thread does not take these signals of the process (any more): have others look. */
+void signal_leave_to_others_locked(struct user_thread *me, uint64_t set);
+
 /* Note in the running thread whether it has to see to anything. */
 void signal_recalculate_locked(struct user_thread *me);
 
@@ -385,6 +388,11 @@ void signal_actions_share(struct process *child, struct process *parent);
 int signal_actions_unshare(void) __must_check;
 
 #define SIGNALS_UNBLOCKABLE (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+
+/* What instructions cause. */
+#define SIGNALS_OF_FAULTS                                                                          \
+	(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGILL) |      \
+	 SIGNAL_BIT(SIGTRAP))
 
 /* ---- users.c ----------------------------------------------------------------------------- */
 
