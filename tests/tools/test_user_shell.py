@@ -356,6 +356,12 @@ def test_no_input_no_work(shell: Shell) -> None:
     assert ticks() - before < 0.5 * os.sysconf("SC_CLK_TCK")
 
 
+def test_init_is_told_by_signals(own: Shell) -> None:
+    """BusyBox's init blocks those that it waits for, and has no handlers for them."""
+    own.keys("(sleep 1; busybox poweroff) & exec busybox init\r")
+    assert own.ended() == POWERED_OFF
+
+
 def test_poweroff(own: Shell) -> None:
     own.keys("poweroff\r")
     assert own.ended() == POWERED_OFF
