@@ -161,6 +161,31 @@ CASE(a_writer_without_readers)
 	yes(fds.revents & POLLERR);
 }
 
+static siginfo_t told;
+
+static void
+note(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	told = *info;
+}
+
+CASE(the_writer_itself_is_who_sends_the_signal)
+{
+	struct sigaction action = { .sa_sigaction = note, .sa_flags = SA_SIGINFO };
+	int ends[2];
+
+	need(sigaction(SIGPIPE, &action, NULL) == 0);
+	need(pipe(ends) == 0);
+	is(close(ends[0]), 0);
+	fails(write(ends[1], "x", 1), EPIPE);
+	is(told.si_signo, SIGPIPE);
+	is(told.si_code, SI_USER);
+	is(told.si_pid, getpid());
+	is(told.si_uid, getuid());
+}
+
 CASE(what_they_are)
 {
 	struct stat status;

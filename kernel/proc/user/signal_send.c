@@ -299,7 +299,7 @@ signal_current_because(int signal, int code, int error, uintptr_t address)
 {
 	struct signal_record *record = signal_record_alloc(signal, code);
 
-	if (record) {
+	if (record && code != SI_USER) { /* that is from the program itself */
 		record->info.error = error;
 		record->info.fault.address = address;
 	}
