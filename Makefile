@@ -94,7 +94,8 @@ MM_LAB4 := address_space.c demand_paging.c huge_page.c mapped_range.c memory_pro
 	space_access.c space_advice.c space_console.c space_fork.c space_layout.c space_map.c \
 	space_move.c space_report.c space_trace.c stack_protection.c user_heap.c user_page.c \
 	write_back.c
-FILES_LAB4 := include/abi/% include/address_space.h include/file.h include/memory_object.h \
+FILES_LAB4 := include/abi/% include/address_space.h include/budget.h include/file.h \
+	include/memory_object.h \
 	include/page_cache.h include/page_table.h include/page_tree.h include/user_page.h \
 	mm/page_cache_internal.h mm/space_internal.h mm/space_trace.h include/process.h \
 	include/random.h include/syscall.h include/uaccess.h include/block.h kernel/dev/pci% \

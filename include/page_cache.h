@@ -12,6 +12,7 @@
 #ifndef IKOS_PAGE_CACHE_H
 #define IKOS_PAGE_CACHE_H
 
+#include <budget.h>
 #include <memory_object.h>
 #include <mutex.h>
 #include <page_tree.h>
@@ -54,6 +55,7 @@ struct page_cache {
 	uint64_t size;			/* (l) bytes of the file; readable without: atomic */
 	uint64_t nr_cuts;		/* (l) how often it was cut short */
 	const struct page_store *store; /* (c) NULL: what is not in the cache is zeroes */
+	struct budget *budget;		/* (c) once it has pages: what they come from, or NULL */
 
 	/* With a store: */
 	struct wait_queue changed; /* (l) a page is not BUSY, or not SENT, any more */
@@ -87,9 +89,10 @@ void page_cache_peek_pages(struct memory_object *object, uint64_t index, unsigne
 
 /*
  * The page at index for write(), also behind the end of the file, with a reference that the
- * caller drops by page_put(). Returns 0, -ENOMEM or -EIO. Once the bytes are in it, the caller
- * tells the new end by page_cache_extend(), and then, of a file with a store, that the page has
- * changed by page_cache_dirty(). It keeps others from cutting the file meanwhile.
+ * caller drops by page_put(). Returns 0, -ENOMEM, -EIO or, with its budget spent, -ENOSPC. Once the
+ * bytes are in it, the caller tells the new end by page_cache_extend(), and then, of a file with a
+ * store, that the page has changed by page_cache_dirty(). It keeps others from cutting the file
+ * meanwhile.
  */
 int page_cache_grab(struct page_cache *cache, uint64_t index, struct page **page) __must_check;
 

@@ -32,6 +32,9 @@
  * all page tables. A fault that got its page before has put it into its page table by then,
  * because it holds its address space's lock from the one to the other.
  *
+ * A BUDGET, if it has one, is what a cache shares with others: each page takes one from it, when it
+ * enters the tree, under the lock. So a page that is there is never refused.
+ *
  * LOCKING. object.lock guards the tree and the size. It is not held while memory is allocated,
  * pages are filled or unmapped. Whoever cuts or writes is kept apart by the file system.
  */
@@ -99,9 +102,16 @@ limit_locked(struct page_cache *cache, bool anywhere)
 	return anywhere ? UINT64_MAX : pages_for(cache->size);
 }
 
+static bool
+budget_allows(struct page_cache *cache)
+{
+	return !cache->budget || budget_take(cache->budget);
+}
+
 /*
  * Put a fresh page where there is still none. Returns 0, and the cache has a reference; what
- * find_locked() says if that is no miss; -EAGAIN when spares does not hold what *needs says.
+ * find_locked() says if that is no miss; -EAGAIN when spares does not hold what *needs says;
+ * -ENOSPC: the budget is spent.
  */
 static int
 try_insert(struct page_cache *cache, struct page *fresh, bool anywhere,
@@ -113,12 +123,11 @@ try_insert(struct page_cache *cache, struct page *fresh, bool anywhere,
 
 	if (error == -ENOENT) {
 		*needs = page_tree_needs(&cache->pages, index);
-		error = -EAGAIN;
-		if (*needs <= spares->nr) {
+		error = *needs > spares->nr ? -EAGAIN : budget_allows(cache) ? 0 : -ENOSPC;
+		if (!error) {
 			page_tree_insert(&cache->pages, index, fresh, spares);
 			page_get(fresh);
 			*page = fresh;
-			error = 0;
 		}
 	}
 	spin_unlock_irqrestore(&cache->object.lock, irq);
@@ -281,6 +290,8 @@ take_out(struct page_cache *cache, uint64_t first, uint64_t end)
 			let_go |= page_forget_dirty_locked(cache, pages[i]);
 		spin_unlock_irqrestore(&cache->object.lock, irq);
 		page_cache_count(cache, -(long)nr);
+		if (cache->budget)
+			budget_give(cache->budget, nr);
 		for (unsigned i = 0; i < nr; i++) {
 			page_cache_wait_sent(cache, pages[i]);
 			page_put(pages[i]);

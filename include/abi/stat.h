@@ -95,6 +95,7 @@ _Static_assert(sizeof(struct abi_statfs) == 120, "struct statfs");
 #define ST_VALID  32 /* flags tells something */
 
 #define TMPFS_MAGIC 0x01021994
+#define RAMFS_MAGIC 0x858458f6
 #define PROC_MAGIC  0x9fa0
 #define PIPE_MAGIC  0x50495045
 

@@ -338,7 +338,8 @@ advise(struct file *file, uint64_t advice)
 		return -ESPIPE;
 	if (advice > POSIX_FADV_NOREUSE)
 		return -EINVAL;
-	if (advice == POSIX_FADV_DONTNEED && inode_has_pages(file->inode) && file->inode->mount)
+	if (advice == POSIX_FADV_DONTNEED && inode_has_pages(file->inode) &&
+	    inode_is_on_disk(file->inode))
 		page_cache_drop_clean(file_pages_cache(file->inode->file));
 	return 0;
 }

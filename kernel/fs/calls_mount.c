@@ -26,7 +26,7 @@
 /* What is taken and changes nothing here: times are cheap. */
 #define MS_IGNORED (MS_NOATIME | MS_NODIRATIME | MS_SILENT | MS_RELATIME)
 
-/* Copy a path of the program. *to: kmalloc()ed. */
+/* Copy a path, or options, of the program. *to: kmalloc()ed. */
 static int
 copy_path(uintptr_t from, char **to)
 {
@@ -46,9 +46,9 @@ copy_path(uintptr_t from, char **to)
 static int64_t
 sys_mount(const uint64_t *arg)
 {
-	char *source = NULL, *path = NULL, *type = NULL;
+	char *source = NULL, *path = NULL, *type = NULL, *options = NULL;
 	unsigned flags = (unsigned)arg[3];
-	int error = arg[0] && arg[2] ? 0 : -EINVAL;
+	int error = arg[2] ? 0 : -EINVAL;
 
 	if (!is_privileged())
 		return -EPERM;
@@ -56,18 +56,21 @@ sys_mount(const uint64_t *arg)
 		flags &= ~MS_MAGIC_MASK;
 	if (flags & ~(MS_RDONLY | MOUNT_NO_ANY | MS_IGNORED))
 		return -EINVAL;
-	if (!error)
+	if (!error && arg[0])
 		error = copy_path(arg[0], &source);
 	if (!error)
 		error = copy_path(arg[1], &path);
 	if (!error)
 		error = copy_path(arg[2], &type);
+	if (!error && arg[4])
+		error = copy_path(arg[4], &options);
 	if (!error)
-		error = mount_at(context_current(), source, path, type, flags & MS_RDONLY,
+		error = mount_at(context_current(), source, path, type, options, flags & MS_RDONLY,
 				 flags & MOUNT_NO_ANY);
 	kfree(source);
 	kfree(path);
 	kfree(type);
+	kfree(options);
 	return error;
 }
 

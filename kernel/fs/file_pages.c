@@ -3,12 +3,13 @@
  * Regular files: bytes in the memory manager's page cache.
  *
  * read() and write() copy from and to the pages that mappings of the file show, so there is only
- * one truth. A file in memory has pages only where somebody wrote or looked; the rest are holes,
- * which read as zeroes. One on a disk has a store, which the file system brings: pages are read
- * from it, and before they are written to, it is asked for room.
+ * one truth. A file in memory has pages only where somebody wrote, or touched a mapping; the rest
+ * are holes, which read as zeroes. One on a disk has a store, which the file system brings: pages
+ * are read from it, and before they are written to, it is asked for room.
  *
  * The pages of files in memory cannot be had back by force, so they must not take all of it, as
- * programs and the kernel live there too: writes stop with ENOSPC at half of it, as tmpfs does.
+ * programs and the kernel live there too: writes stop with ENOSPC at half of it, as tmpfs does. A
+ * mount in memory may have less than that (tmpfs.c).
  *
  * LOCKING. inode->lock keeps writers and those who cut apart; a write is one step for other
  * writers, and finds the end of the file for O_APPEND under it. A reader takes no lock: it holds a
@@ -162,24 +163,38 @@ files_in_memory_limit(void)
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
+/* *page: with a reference; NULL: a hole of a file in memory, which stays one. */
+static int
+page_to_read(struct page_cache *cache, uint64_t index, struct page **page)
+{
+	if (cache->store)
+		return page_cache_get_page(&cache->object, index, false, page);
+	page_cache_peek_pages(&cache->object, index, 1, page);
+	return 0;
+}
+
 /* One page's part. Returns bytes moved, 0 at the end of the file, or an error. */
 static int64_t
 read_page(struct page_cache *cache, struct transfer *to, uint64_t offset)
 {
+	static const char zeroes[PAGE_SIZE];
 	uint64_t size = page_cache_size(cache);
 	size_t start = offset % PAGE_SIZE, bytes;
+	const char *from;
 	struct page *page;
 	int64_t moved;
 	int error;
 
 	if (offset >= size)
 		return 0;
-	error = page_cache_get_page(&cache->object, offset >> PAGE_SHIFT, false, &page);
+	error = page_to_read(cache, offset >> PAGE_SHIFT, &page);
 	if (error < 0)
 		return error == -ENXIO ? 0 : error;
 	bytes = MIN(to->left, MIN(PAGE_SIZE - start, size - offset));
-	moved = transfer_out_part(to, (char *)page_to_virt(page) + start, bytes);
-	page_put(page);
+	from = page ? page_to_virt(page) : zeroes;
+	moved = transfer_out_part(to, from + start, bytes);
+	if (page)
+		page_put(page);
 	return moved;
 }
 

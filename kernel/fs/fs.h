@@ -167,13 +167,20 @@ struct directory {
 struct pipe;
 struct file_pages;
 
-/* ---- File systems on disks: mount.c -------------------------------------------------------- */
+/* ---- File systems that are mounted: mount.c ------------------------------------------------ */
 
 struct fs_type {
 	const char *name;
-	/* Fill in ops, root and private of a mount. Prints one line if it cannot. */
-	int (*mount)(struct mount *mount);
+	bool in_memory; /* needs no disk, and a mount of it has none */
+	/*
+	 * Fill in ops, number (of one without a disk), root_inode and private of a mount. options:
+	 * as mount() had them, NULL: none; may be cut up. Prints one line if a disk cannot be
+	 * mounted. With mounts_lock.
+	 */
+	int (*mount)(struct mount *mount, char *options);
 };
+
+struct text; /* of a file of /proc */
 
 struct mount_ops {
 	/* The inode's mode, owner, links or times have changed. Does not sleep. */
@@ -183,6 +190,14 @@ struct mount_ops {
 	/* The same for what is needed to find a file and its bytes again. */
 	int (*sync_inode)(struct inode *inode);
 	void (*statfs)(struct mount *mount, struct abi_statfs *statfs);
+	/* For /proc/mounts: ",NAME=VALUE" for each that is not what it would be. NULL: none */
+	void (*show_options)(struct mount *mount, struct text *text);
+	/*
+	 * Of one in memory: all names but the root's go, or -EBUSY and all stay, because somebody
+	 * else than the tree itself, or than two of the root, has a reference to a name or an
+	 * inode. With names_lock. NULL: the name cache can let go of them.
+	 */
+	int (*drop_names)(struct mount *mount);
 	/* Nothing but the root is left of its names: write all; -EBUSY if files are in use. */
 	int (*unmount)(struct mount *mount);
 	void (*free)(struct mount *mount); /* and now the root has gone, too */
@@ -201,7 +216,8 @@ struct block_device;
 struct mount {
 	const struct fs_type *type;  /* (c) */
 	const struct mount_ops *ops; /* (c) */
-	struct block_device *device; /* (c) */
+	struct block_device *device; /* (c) NULL: all of it is memory */
+	uint64_t number;	     /* (c) the device that stat() says its files are on */
 	char source[MOUNT_SOURCE];   /* (c) */
 	bool read_only;		     /* (c) */
 	unsigned refused;	     /* (c) MOUNT_NO_* */
@@ -229,7 +245,7 @@ struct inode {
 	uint64_t device; /* (c) which, of a device node */
 	int64_t accessed, modified, changed; /* (a) nanoseconds since 1970 */
 	struct mutex lock;
-	struct mount *mount;	   /* (c) that it is in, or NULL: memory */
+	struct mount *mount;	   /* (c) that it is in, or NULL: in none */
 	void *node;		   /* (c) the file system's own part of it */
 	uint64_t size;		   /* (a) bytes of a directory on a disk */
 	uint64_t blocks;	   /* (a) of 512 bytes, that it takes on a disk */
@@ -250,6 +266,13 @@ struct inode {
 		} private;
 	};
 };
+
+/* Is it in a file system on a disk? All of any other is memory. */
+static inline bool
+inode_is_on_disk(const struct inode *inode)
+{
+	return inode->mount && inode->mount->device;
+}
 
 static inline bool
 mount_is_read_only(const struct inode *inode)
@@ -390,6 +413,16 @@ struct inode *ramfs_create_link(const char *target, size_t size);
 extern const struct inode_ops directory_inode_ops, fifo_inode_ops, device_inode_ops,
     regular_inode_ops;
 extern const struct file_ops directory_ops;
+
+/*
+ * tmpfs.c: what is counted of a file system in memory that is mounted; of any other, nothing.
+ * A new inode becomes one of a mount's, and goes; a file has a name more, and less, than before.
+ * -ENOSPC: the mount has no room for it.
+ */
+int tmpfs_add_inode(struct mount *mount, struct inode *inode) __must_check;
+void tmpfs_forget_inode(struct inode *inode);
+int tmpfs_add_name(struct inode *inode) __must_check;
+void tmpfs_forget_name(struct inode *inode);
 
 /* store: where the pages are kept, or NULL: in memory */
 struct page_store;

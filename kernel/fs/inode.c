@@ -115,7 +115,7 @@ inode_size(struct inode *inode)
 	case S_IFREG:
 		return inode_has_pages(inode) ? file_pages_size(inode->file) : 0;
 	case S_IFDIR:
-		if (inode->mount)
+		if (inode_is_on_disk(inode))
 			return __atomic_load_n(&inode->size, __ATOMIC_RELAXED);
 		return inode->ops == &directory_inode_ops ? DIRECTORY_SIZE : 0;
 	case S_IFLNK:
@@ -141,7 +141,7 @@ static uint64_t
 device_of(const struct inode *inode)
 {
 	if (inode->mount)
-		return inode->mount->device->number;
+		return inode->mount->number;
 	return make_device(0, inode_is_proc(inode) ? 2 : 1);
 }
 
@@ -162,7 +162,7 @@ inode_stat(struct inode *inode, struct abi_stat *stat)
 		.mtime = to_timespec(inode->modified),
 		.ctime = to_timespec(inode->changed),
 	};
-	if (inode->mount)
+	if (inode_is_on_disk(inode))
 		stat->blocks = (int64_t)__atomic_load_n(&inode->blocks, __ATOMIC_RELAXED);
 	else if (inode_has_pages(inode))
 		stat->blocks = (int64_t)file_pages_nr_pages(inode->file) * (PAGE_SIZE / 512);

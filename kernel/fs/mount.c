@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mounting: a file system on a disk becomes part of the tree of names.
+ * Mounting: a file system, on a disk or in memory, becomes part of the tree of names.
  *
  *	/ --> "mnt"  (covered)      mount->place
  *	        |  mount
@@ -11,7 +11,8 @@
  * a directory that is covered, or a root, can be neither renamed nor removed.
  *
  * A mount is in use as long as anybody has a reference to one of its names or inodes, but for the
- * name cache and the mount itself. Then it cannot be unmounted.
+ * mount itself and, of a disk, the name cache, or in memory the tree of names, which is all that
+ * there is (tmpfs.c). Then it cannot be unmounted.
  *
  * LOCKING. mounts_lock around mounting, unmounting and writing everything; inside it names_lock,
  * which alone is enough to look at the list. Who writes pages back for everybody holds references
@@ -32,7 +33,7 @@ struct mutex mounts_lock = MUTEX_INIT(mounts_lock);
 struct list_head mounts = LIST_INIT(mounts);
 static struct mutex write_back_lock = MUTEX_INIT(write_back_lock);
 
-const struct fs_type *const fs_types[] = { &ext2_type, NULL };
+const struct fs_type *const fs_types[] = { &tmpfs_type, &ramfs_type, &ext2_type, NULL };
 
 static const char *mounted_first;
 
@@ -74,6 +75,23 @@ find_device(struct fs_context *fs, const char *source, struct block_device **dev
 	return *device ? 0 : error;
 }
 
+/* What is to be mounted: a disk must be there, memory is there. */
+static int
+set_source(struct mount *mount, struct fs_context *fs, const char *source)
+{
+	int error;
+
+	strlcpy(mount->source, source ? source : "none", sizeof(mount->source));
+	if (mount->type->in_memory)
+		return 0;
+	error = source ? find_device(fs, source, &mount->device) : -EINVAL;
+	if (error)
+		return error;
+	mount->number = mount->device->number;
+	mount->read_only |= mount->device->read_only;
+	return 0;
+}
+
 static bool
 is_mounted(const struct block_device *device)
 {
@@ -111,13 +129,14 @@ cover(struct mount *mount, struct dentry *place)
 }
 
 static int
-mount_device(struct mount *mount, struct dentry *place)
+mount_locked(struct mount *mount, struct dentry *place, char *options)
 {
 	int error;
 
-	if (is_mounted(mount->device))
+	DEBUG_ASSERT(mutex_is_held(&mounts_lock));
+	if (mount->device && is_mounted(mount->device))
 		return -EBUSY;
-	error = mount->type->mount(mount);
+	error = mount->type->mount(mount, options);
 	if (error)
 		return error;
 	error = cover(mount, place);
@@ -133,7 +152,7 @@ mount_device(struct mount *mount, struct dentry *place)
 
 int
 mount_at(struct fs_context *fs, const char *source, const char *path, const char *type,
-	 bool read_only, unsigned refused)
+	 char *options, bool read_only, unsigned refused)
 {
 	struct mount *mount = kmalloc_zeroed(sizeof(*mount), GFP_KERNEL);
 	struct dentry *place;
@@ -144,14 +163,12 @@ mount_at(struct fs_context *fs, const char *source, const char *path, const char
 	mount->type = find_type(type);
 	mount->read_only = read_only;
 	mount->refused = refused;
-	strlcpy(mount->source, source, sizeof(mount->source));
 	error = !S_ISDIR(place->inode->mode) ? -ENOTDIR : mount->type ? 0 : -ENODEV;
 	if (!error)
-		error = find_device(fs, source, &mount->device);
+		error = set_source(mount, fs, source);
 	if (!error) {
-		mount->read_only |= mount->device->read_only;
 		mutex_lock(&mounts_lock);
-		error = mount_device(mount, place);
+		error = mount_locked(mount, place, options);
 		mutex_unlock(&mounts_lock);
 	}
 	dentry_put(place);
@@ -163,16 +180,22 @@ no_place:
 
 /* ---- Unmounting ---------------------------------------------------------------------------- */
 
-/* Nobody but the name cache, the mount and we have a reference to anything of it? Then it goes. */
+/* Nobody but the names, the mount and we have a reference to anything of it? Then it goes. */
 static int
 uncover_locked(struct mount *mount, struct dentry *found)
 {
-	int error;
+	int error = 0;
 
-	name_cache_shrink_locked(mount);
-	if (mount->root != found || __atomic_load_n(&found->refs, __ATOMIC_ACQUIRE) != 2)
+	if (mount->root != found)
 		return -EBUSY;
-	error = mount->ops->unmount(mount);
+	if (mount->ops->drop_names)
+		error = mount->ops->drop_names(mount);
+	else
+		name_cache_shrink_locked(mount);
+	if (!error && __atomic_load_n(&found->refs, __ATOMIC_ACQUIRE) != 2)
+		error = -EBUSY;
+	if (!error)
+		error = mount->ops->unmount(mount);
 	if (error)
 		return error;
 	mount->place->mount = NULL;
@@ -253,7 +276,7 @@ mount_at_start(void)
 	if (strcmp(source, "none") == 0)
 		return;
 	dentry_put(make_at_start(root_dentry, "mnt", ramfs_create(S_IFDIR | 0755, 0)));
-	error = mount_at(kernel_context, source, "/mnt", "ext2", false, 0);
+	error = mount_at(kernel_context, source, "/mnt", "ext2", NULL, false, 0);
 	if (!error)
 		kprintf("mount: %s at /mnt\n", source);
 	else if (mounted_first)

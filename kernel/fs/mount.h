@@ -5,15 +5,16 @@
 
 #include "fs.h"
 
-extern const struct fs_type ext2_type;
+extern const struct fs_type ext2_type, tmpfs_type, ramfs_type;
 
 /*
- * Mount a disk, a device node or a bare name, at a directory. Errors are those of mount(2):
- * -ENODEV: there is no such type; -EINVAL: no such file system is on the disk.
- * refused: MOUNT_NO_*.
+ * Mount a disk, a device node or a bare name, or memory, whatever it is called, at a directory.
+ * Errors are those of mount(2): -ENODEV: there is no such type; -EINVAL: no such file system is on
+ * the disk, or its options are not what the type knows. source and options: NULL for none; options
+ * are cut up. refused: MOUNT_NO_*.
  */
 int mount_at(struct fs_context *fs, const char *source, const char *path, const char *type,
-	     bool read_only, unsigned refused) __must_check;
+	     char *options, bool read_only, unsigned refused) __must_check;
 
 /* Unmount what is mounted at a directory. -EINVAL: nothing is; -EBUSY: it is in use. */
 int mount_remove(struct fs_context *fs, const char *path) __must_check;

@@ -30,7 +30,7 @@ void
 name_cache_add_locked(struct dentry *dentry)
 {
 	DEBUG_ASSERT(mutex_is_held(&names_lock));
-	if (!dentry->inode->mount || !list_empty(&dentry->cached))
+	if (!inode_is_on_disk(dentry->inode) || !list_empty(&dentry->cached))
 		return;
 	list_add_tail(&dentry->cached, &cached);
 	if (++nr_cached > limit)

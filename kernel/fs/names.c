@@ -41,6 +41,10 @@ inode_make(struct dentry *directory, const struct new_inode *new, struct inode *
 			    : ramfs_create(new->mode, new->device);
 	if (!*made)
 		return -ENOSPC;
+	if (directory->inode->mount && tmpfs_add_inode(directory->inode->mount, *made)) {
+		inode_put(*made);
+		return -ENOSPC;
+	}
 	inode_set_creator(*made, directory->inode);
 	return 0;
 }
@@ -81,6 +85,8 @@ name_create_locked(struct dentry *directory, const char *name, size_t size, stru
 		return -ENOSPC;
 	if (names_of(directory))
 		error = names_of(directory)->add(directory->inode, name, size, inode);
+	else
+		error = tmpfs_add_name(inode);
 	if (error) {
 		dentry_put(dentry);
 		return error;
@@ -104,6 +110,7 @@ drop_name(struct dentry *dentry, struct dentry *directory)
 		__atomic_store_n(&dentry->inode->links, 0, __ATOMIC_RELAXED);
 		add_links(directory->inode, -1);
 	} else {
+		tmpfs_forget_name(dentry->inode);
 		add_links(dentry->inode, -1);
 	}
 	inode_touch(directory->inode, true);

@@ -336,11 +336,14 @@ show_mounts(struct text *text, int pid)
 	mutex_lock(&mounts_lock);
 	list_for_each_entry (mount, &mounts, link) {
 		dentry_show_path(mount->root, path, PATH_MAX);
-		text_printf(text, "%s %s %s %s%s%s%s 0 0\n", mount->source, path, mount->type->name,
+		text_printf(text, "%s %s %s %s%s%s%s", mount->source, path, mount->type->name,
 			    mount->read_only ? "ro" : "rw",
 			    mount->refused & MOUNT_NO_SET_ID ? ",nosuid" : "",
 			    mount->refused & MOUNT_NO_DEVICES ? ",nodev" : "",
 			    mount->refused & MOUNT_NO_EXECUTE ? ",noexec" : "");
+		if (mount->ops->show_options)
+			mount->ops->show_options(mount, text);
+		text_printf(text, " 0 0\n");
 	}
 	mutex_unlock(&mounts_lock);
 	kfree(path);

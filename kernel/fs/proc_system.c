@@ -192,9 +192,9 @@ static int
 show_filesystems(struct text *text, int pid)
 {
 	(void)pid;
-	text_printf(text, "nodev\ttmpfs\nnodev\tproc\n");
+	text_printf(text, "nodev\tproc\n");
 	for (const struct fs_type *const *type = fs_types; *type; type++)
-		text_printf(text, "\t%s\n", (*type)->name);
+		text_printf(text, "%s\t%s\n", (*type)->in_memory ? "nodev" : "", (*type)->name);
 	return 0;
 }
 

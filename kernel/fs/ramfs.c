@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file system that is there from the start: all of it is memory, from the first name to the
- * last byte.
+ * Files in memory, from the first name to the last byte: those of the file system that is there
+ * from the start, and of those that are mounted later, whose limits tmpfs.c has.
  *
  * Directories are trees of names (dentry.c), regular files are page caches (file_pages.c), links
  * are texts. The root directory is made here, and the steps in which everything below it comes.
@@ -16,12 +16,14 @@ static void
 release_regular(struct inode *inode)
 {
 	file_pages_destroy(inode->file);
+	tmpfs_forget_inode(inode);
 }
 
 static void
 release_link(struct inode *inode)
 {
 	kfree(inode->target);
+	tmpfs_forget_inode(inode);
 }
 
 static void
@@ -29,12 +31,15 @@ release_fifo(struct inode *inode)
 {
 	if (inode->pipe)
 		pipe_destroy(inode->pipe);
+	tmpfs_forget_inode(inode);
 }
 
-const struct inode_ops directory_inode_ops = { .file_ops = &directory_ops };
+const struct inode_ops directory_inode_ops = { .file_ops = &directory_ops,
+					       .release = tmpfs_forget_inode };
 const struct inode_ops regular_inode_ops = { .file_ops = &regular_ops, .release = release_regular };
 const struct inode_ops fifo_inode_ops = { .file_ops = &fifo_ops, .release = release_fifo };
-const struct inode_ops device_inode_ops = { .file_ops = &device_ops };
+const struct inode_ops device_inode_ops = { .file_ops = &device_ops,
+					    .release = tmpfs_forget_inode };
 static const struct inode_ops link_inode_ops = { .release = release_link };
 
 static const struct inode_ops *

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -808,6 +809,43 @@ link_and_rename(void)
 	return error;
 }
 
+/* What fails may be the unmounting: then it is done once more. */
+static int
+use_mount(void)
+{
+	int fd = open(NAME "/file", O_RDWR | O_CREAT, 0600);
+	int error = outcome(fd >= 0 && write(fd, "", 1) == 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (!error)
+		error = outcome(!link(NAME "/file", NAME "/again"));
+	if (!umount(NAME))
+		return error;
+	error = errno;
+	umount(NAME);
+	return error;
+}
+
+static int
+mount_memory(void)
+{
+	int error = outcome(!mkdir(NAME, 0700));
+
+	if (error)
+		return error;
+	error = outcome(!mount("memory", NAME, "tmpfs", 0, "size=1m,nr_inodes=9"));
+	if (!error)
+		error = use_mount();
+	if (error == EPERM) /* only root may, and not every one */
+		error = 0;
+	if (!rmdir(NAME))
+		return error;
+	error = errno;
+	rmdir(NAME);
+	return error;
+}
+
 static int
 list_directory(void)
 {
@@ -916,6 +954,7 @@ CASE(calls_on_names)
 	EVERY_REQUEST(NULL, create_and_remove);
 	EVERY_REQUEST(NULL, make_directory);
 	EVERY_REQUEST(NULL, link_and_rename);
+	EVERY_REQUEST(NULL, mount_memory);
 	EVERY_REQUEST(NULL, list_directory);
 	EVERY_REQUEST(NULL, where_am_i);
 }

@@ -331,11 +331,12 @@ mark_mounted(struct ext2_fs *fs)
 static const struct mount_ops ext2_mount_ops;
 
 static int
-ext2_mount(struct mount *mount)
+ext2_mount(struct mount *mount, char *options)
 {
 	struct ext2_fs *fs = create(mount);
 	int error = fs ? read_super(fs) : -ENOMEM;
 
+	(void)options; /* all that we would do with them is done */
 	if (error)
 		goto no_super;
 	set_max_size(fs);

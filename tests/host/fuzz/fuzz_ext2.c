@@ -122,6 +122,27 @@ ramfs_create_link(const char *target, size_t size)
 	return NULL;
 }
 
+int
+tmpfs_add_inode(struct mount *of, struct inode *inode)
+{
+	(void)of;
+	(void)inode;
+	return 0;
+}
+
+int
+tmpfs_add_name(struct inode *inode)
+{
+	(void)inode;
+	return 0;
+}
+
+void
+tmpfs_forget_name(struct inode *inode)
+{
+	(void)inode;
+}
+
 int64_t
 transfer_out_part(struct transfer *to, const void *from, size_t size)
 {
@@ -401,7 +422,7 @@ static bool
 mount_disk(struct block_device *device)
 {
 	mount = (struct mount){ .type = &ext2_type, .device = device };
-	if (ext2_type.mount(&mount) != 0)
+	if (ext2_type.mount(&mount, NULL) != 0)
 		return false;
 	root = dentry_create("mnt", 3, inode_get(mount.root_inode));
 	check(root != NULL);
