@@ -2,6 +2,7 @@
 /* Limits of what a process may use: processor time, data, processes, waiting signals. */
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "ktap.h"
@@ -25,8 +26,6 @@ count(int signal)
 	nr_signals++;
 }
 
-#define COARSE 0.1 /* seconds: Linux looks at ticks, and counts these */
-
 static double
 processor_time(void)
 {
@@ -42,6 +41,18 @@ used(const struct rusage *usage)
 {
 	return usage->ru_utime.tv_sec + usage->ru_stime.tv_sec +
 	       (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
+/* Is it so many seconds? Linux counts ticks that find the process running, which is a guess. */
+static bool
+is_about(double seconds, double expected)
+{
+	struct utsname system;
+
+	need(uname(&system) == 0);
+	if (!strstr(system.release, "ikos"))
+		return seconds > expected / 4 && seconds < expected * 4;
+	return seconds > expected - 0.1 && seconds < expected + 0.5;
 }
 
 CASE(processor_time_is_each_process_s_own)
@@ -61,7 +72,7 @@ CASE(processor_time_is_each_process_s_own)
 	is(wait4(pid, &status, 0, &usage), pid);
 	yes(WIFSIGNALED(status));
 	is(WTERMSIG(status), SIGXCPU);
-	yes(used(&usage) >= 1 - COARSE && used(&usage) < 2);
+	yes(is_about(used(&usage), 1));
 }
 
 CASE(processor_time_is_told_and_then_ends)
@@ -78,7 +89,7 @@ CASE(processor_time_is_told_and_then_ends)
 		set_limit(RLIMIT_CPU, 1, 2);
 		while (nr_signals == 0)
 			;
-		byte = processor_time() >= 1 - COARSE;
+		byte = is_about(processor_time(), 1);
 		need(write(told[1], &byte, 1) == 1);
 		for (;;)
 			;
@@ -86,7 +97,7 @@ CASE(processor_time_is_told_and_then_ends)
 	is(wait4(pid, &status, 0, &usage), pid);
 	yes(WIFSIGNALED(status));
 	is(WTERMSIG(status), SIGKILL);
-	yes(used(&usage) >= 2 - COARSE && used(&usage) < 3);
+	yes(is_about(used(&usage), 2));
 	is(read(told[0], &byte, 1), 1);
 	is(byte, 1);
 }
@@ -145,8 +156,8 @@ CASE(processes_of_a_user)
 	}
 	fails(fork(), EAGAIN);
 	need(write(go[1], "12", 2) == 2);
-	is(wait(NULL) > 0, 1);
-	is(wait(NULL), pid);
+	yes(wait(NULL) > 0);
+	yes(wait(NULL) > 0);
 	pid = fork();
 	if (pid == 0)
 		_exit(5);
