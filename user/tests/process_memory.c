@@ -171,6 +171,7 @@ CASE(rights_count)
 	char *memory = map(2), *copy = map(1);
 	struct child child;
 
+	memory[PAGE] = 1; /* it is there, and yet it is nobody's to read */
 	is(mprotect(memory, PAGE, PROT_READ), 0);
 	is(mprotect(memory + PAGE, PAGE, PROT_NONE), 0);
 	child = child_with(leave, first_byte, memory);
