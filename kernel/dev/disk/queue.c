@@ -379,7 +379,7 @@ block_queue_watch(struct block_queue *queue)
 	bool hopeless = false, running;
 
 	if (queue->state == QUEUE_READY) {
-		/* An interrupt may have been lost: on a busy emulator, some are. */
+		/* An interrupt may have been lost. */
 		if (!queue->broken && (queue->polled || late_command_locked(queue, slow_at(now))))
 			queue->driver->poll_locked(queue);
 		hopeless = queue->broken || late_command_locked(queue, now);
